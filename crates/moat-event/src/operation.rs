@@ -1,0 +1,100 @@
+//! The words for what a process does, shared by policies, kernel records and events.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What is done to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum FileOperation {
+    /// Open for reading.
+    Read,
+    /// Open for writing or appending.
+    Write,
+    /// A new name for a new object: `open(O_CREAT)`, `mkdir`, `mknod`, `symlink`.
+    Create,
+    /// `unlink`, `rmdir`.
+    Delete,
+    /// `rename`, judged for the old and for the new name.
+    Rename,
+    Chmod,
+    Chown,
+    /// `link`, judged for the existing and for the new name.
+    Link,
+    /// `truncate`, `ftruncate`, `open(O_TRUNC)`.
+    Truncate,
+    /// `setxattr`, `removexattr`.
+    SetXattr,
+}
+
+impl FileOperation {
+    pub const ALL: [FileOperation; 10] = [
+        FileOperation::Read,
+        FileOperation::Write,
+        FileOperation::Create,
+        FileOperation::Delete,
+        FileOperation::Rename,
+        FileOperation::Chmod,
+        FileOperation::Chown,
+        FileOperation::Link,
+        FileOperation::Truncate,
+        FileOperation::SetXattr,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            FileOperation::Read => "Read",
+            FileOperation::Write => "Write",
+            FileOperation::Create => "Create",
+            FileOperation::Delete => "Delete",
+            FileOperation::Rename => "Rename",
+            FileOperation::Chmod => "Chmod",
+            FileOperation::Chown => "Chown",
+            FileOperation::Link => "Link",
+            FileOperation::Truncate => "Truncate",
+            FileOperation::SetXattr => "SetXattr",
+        }
+    }
+}
+
+impl fmt::Display for FileOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Which way a connection goes, seen from the workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Direction {
+    /// The workload connects or sends.
+    Egress,
+    /// A peer connects or sends to the workload.
+    Ingress,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+impl Protocol {
+    /// The protocol's number (RFC 9293, RFC 768; the IANA protocol numbers registry).
+    pub fn number(self) -> u8 {
+        match self {
+            Protocol::Tcp => 6,
+            Protocol::Udp => 17,
+        }
+    }
+}
+
+/// How a process came to be in its container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Origin {
+    /// The container's own first process, or one that descends from it.
+    Entrypoint,
+    /// A process put into the running container from outside (`kubectl exec`, `docker exec`), or one
+    /// that descends from it.
+    ExecSession,
+}

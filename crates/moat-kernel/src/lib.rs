@@ -1,0 +1,13 @@
+//! The kernel edge: rule sets go in, raw records come out.
+//!
+//! Every driver holds the same rules and must decide as [`moat_policy::decide`] does. Callers see
+//! [`Guard`], [`Record`] and [`Capabilities`]; nothing else of the kernel leaves this crate, and no other crate
+//! has unsafe code.
+
+pub mod capability;
+pub mod record;
+pub mod scope;
+
+pub use capability::{Capabilities, Holding};
+pub use record::{Act, Outcome, RawProcess, Record, Sink};
+pub use scope::ContainerScope;

@@ -1,0 +1,90 @@
+//! What drivers report: bytes as the kernel gave them, not yet enriched.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+use moat_event::{Direction, FileOperation, Origin, Protocol};
+use moat_policy::activity::FileSource;
+
+/// One thing that a rule spoke about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// [`crate::ContainerScope::cgroup`] of the container it happened in.
+    pub cgroup: u64,
+    /// Generation of the rule set that decided.
+    pub generation: u64,
+    /// Index, in that rule set, of the enforced rule that matched.
+    pub enforced: Option<usize>,
+    /// Index, in that rule set, of the audited rule that matched.
+    pub audited: Option<usize>,
+    pub outcome: Outcome,
+    pub process: RawProcess,
+    pub act: Act,
+    /// How many identical acts this record stands for.
+    pub count: u64,
+}
+
+/// What became of the act. Counted where the verdict is returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It went ahead.
+    Allowed,
+    /// The caller got EPERM.
+    Denied,
+    /// The process was killed before it could go on.
+    Killed,
+    /// The act took effect; the process was killed after it.
+    KilledAfter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RawProcess {
+    /// Process (thread group), in the node's pid namespace.
+    pub pid: u32,
+    pub parent_pid: u32,
+    /// In the node's user namespace.
+    pub uid: u32,
+    pub executable: Vec<u8>,
+    /// `argv`, each with its terminating NUL.
+    pub arguments: Vec<u8>,
+    pub arguments_truncated: bool,
+    pub cwd: Vec<u8>,
+    pub parent_executable: Vec<u8>,
+    pub origin: Option<Origin>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Act {
+    Exec { path: Vec<u8>, source: FileSource },
+    File { path: Vec<u8>, operation: FileOperation },
+    Connect { direction: Direction, protocol: Protocol, peer: IpAddr, port: u16 },
+    /// A system call by its name.
+    Syscall { name: &'static str },
+}
+
+/// Where drivers put records. Never blocks: what does not fit is counted.
+#[derive(Debug, Clone)]
+pub struct Sink {
+    queue: SyncSender<Record>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Sink {
+    pub fn new(queue: SyncSender<Record>) -> Sink {
+        Sink { queue, lost: Arc::new(AtomicU64::new(0)) }
+    }
+
+    pub fn put(&self, record: Record) {
+        let count = record.count;
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(record) {
+            self.lost.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Records lost since the start because the queue was full.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}

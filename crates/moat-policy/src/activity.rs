@@ -1,0 +1,66 @@
+//! What a process attempts, as the evaluator sees it. Paths are the container's own, absolute and
+//! without symbolic links; strings are bytes, for the kernel's are.
+
+use std::net::IpAddr;
+
+use moat_event::{Direction, FileOperation, Origin, Protocol};
+
+/// One attempted act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity<'a> {
+    Exec(Exec<'a>),
+    File(FileAccess<'a>),
+    Connect(Connect),
+    /// A system call by its name.
+    Syscall(&'a str),
+}
+
+/// Who acts: the process before the act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Actor<'a> {
+    pub executable: &'a [u8],
+    /// In the container's user namespace.
+    pub uid: u32,
+}
+
+/// `execve` of a program. A script is judged twice: as itself, and as its interpreter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exec<'a> {
+    pub path: &'a [u8],
+    /// `argv` joined by one space; `None` where the judge cannot see it yet.
+    pub arguments: Option<&'a [u8]>,
+    /// Executables of the ancestors within the container, parent first.
+    pub ancestors: &'a [&'a [u8]],
+    pub uid: u32,
+    pub origin: Origin,
+    pub source: FileSource,
+}
+
+/// Where an executed file comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FileSource {
+    /// The container's image.
+    #[default]
+    Image,
+    /// Written or changed since the start, or on another file system.
+    Added,
+    /// No name in any directory: memfd, `O_TMPFILE`, deleted.
+    Fileless,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileAccess<'a> {
+    pub path: &'a [u8],
+    pub operation: FileOperation,
+    pub actor: Actor<'a>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connect {
+    pub direction: Direction,
+    pub protocol: Protocol,
+    /// IPv4-mapped IPv6 addresses are the IPv4 address.
+    pub peer: IpAddr,
+    /// The peer's port for egress, the workload's own for ingress.
+    pub port: u16,
+}

@@ -1,0 +1,168 @@
+//! The agent's control socket: one JSON request a line, one JSON response a line; a subscription to
+//! events goes on until either side closes.
+//!
+//! The socket is a Unix socket that only its owner may open (mode 0600); a line is at most
+//! [`MAX_LINE`] bytes.
+
+use moat_event::{Direction, Event, FileOperation, Labels, Origin, Protocol, Severity, Workload};
+use serde::{Deserialize, Serialize};
+
+/// Longest line either side accepts, in bytes.
+pub const MAX_LINE: usize = 16 * 1024 * 1024;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Request {
+    Status,
+    Containers,
+    /// Policies in force with their status, each rule with how it is held.
+    Policies,
+    Explain(Explain),
+    /// The last events kept in memory, then, with `follow`, live ones until the client closes.
+    Events(EventQuery),
+    /// Stop enforcing and end, leaving nothing behind.
+    Shutdown,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Response {
+    Status(Status),
+    Containers(Vec<ContainerStatus>),
+    Policies(Vec<PolicyStatus>),
+    Explanation(Explanation),
+    Event(Box<Event>),
+    Done,
+    Error { message: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EventQuery {
+    pub follow: bool,
+    /// Only events of this policy.
+    pub policy: Option<String>,
+    /// Only events at least this severe.
+    pub severity: Option<Severity>,
+    /// At most so many of the kept ones, newest last; all where absent.
+    pub last: Option<usize>,
+}
+
+/// "What would be decided if this container did that?"
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explain {
+    /// Pod name; with `container`, chooses the workload.
+    pub pod: Option<String>,
+    pub container: Option<String>,
+    pub activity: ExplainActivity,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ExplainActivity {
+    Exec { path: String, arguments: Vec<String>, user: Option<u32>, parents: Vec<String>, origin: Origin },
+    File { path: String, operation: FileOperation, executable: String, user: Option<u32> },
+    Connect { direction: Direction, protocol: Protocol, address: std::net::IpAddr, port: u16 },
+    Syscall { name: String },
+}
+
+/// The answer, for people: which rule decides and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    pub workload: Workload,
+    pub generation: u64,
+    /// `Allowed`, or the action of the enforced rule that decides.
+    pub verdict: String,
+    pub enforced: Option<DecidingRule>,
+    pub audited: Option<DecidingRule>,
+    /// Selected policies by name, and those that were not selected, each with the selector that failed.
+    pub selected: Vec<String>,
+    pub not_selected: Vec<NotSelected>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DecidingRule {
+    pub policy: String,
+    pub rule: String,
+    pub action: String,
+    pub severity: Severity,
+    pub reason: String,
+    /// How the rule is held on this node.
+    pub holding: RuleHolding,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotSelected {
+    pub policy: String,
+    pub why: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    pub version: String,
+    pub pid: u32,
+    pub uptime_seconds: u64,
+    pub driver: String,
+    pub policies: usize,
+    pub containers: usize,
+    pub enforced_containers: usize,
+    pub generation: u64,
+    pub events: u64,
+    /// Events lost since the start, by stage.
+    pub losses: Vec<moat_event::Loss>,
+    pub resident_bytes: u64,
+    /// What is wrong now, in words; empty when all is well.
+    pub problems: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerStatus {
+    pub workload: Workload,
+    pub cgroup: u64,
+    pub pid: u32,
+    pub policies: Vec<String>,
+    pub rules: usize,
+    /// Empty when the container's rules are in force; else why they are not.
+    pub problem: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyStatus {
+    pub name: String,
+    pub kind: String,
+    pub file: String,
+    pub mode: String,
+    pub labels: Labels,
+    pub rules: Vec<RuleStatus>,
+    pub containers: usize,
+    /// Set when the file on disk was refused and an older content is in force, with the diagnostic.
+    pub refused: Option<String>,
+    /// The document in force, as YAML.
+    pub document: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleStatus {
+    pub name: String,
+    pub action: String,
+    pub severity: Severity,
+    pub holding: RuleHolding,
+}
+
+/// How a rule is held on this node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleHolding {
+    /// `Held`, `Degraded` or `NotHeld`.
+    pub state: String,
+    pub driver: String,
+    pub reason: String,
+}
