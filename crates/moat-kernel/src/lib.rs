@@ -1,7 +1,6 @@
 //! The kernel edge: rule sets go in, raw records come out.
 //!
-//! Every driver holds the same rules and must decide as [`moat_policy::decide`] does. Callers see
-//! [`Guard`], [`Record`] and [`Capabilities`]; nothing else of the kernel leaves this crate, and no other crate
+//! Every driver holds the same rules and must decide as [`moat_policy::decide`] does. Nothing else of the kernel leaves this crate, and no other crate
 //! has unsafe code.
 
 pub mod capability;

@@ -37,7 +37,7 @@ pub struct Exec<'a> {
 }
 
 /// Where an executed file comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum FileSource {
     /// The container's image.
     #[default]
