@@ -4,9 +4,11 @@
 //! has unsafe code.
 
 pub mod capability;
+pub mod driver;
 pub mod record;
 pub mod scope;
 
 pub use capability::{Capabilities, Holding};
+pub use driver::{ApplyError, Driver, Held};
 pub use record::{Act, Outcome, RawProcess, Record, Sink};
 pub use scope::ContainerScope;
