@@ -10,10 +10,26 @@
 
 pub mod activity;
 pub mod decision;
+mod diagnostic;
+pub mod enforce_after;
 pub mod model;
+mod parse;
+pub mod policy_set;
+pub mod ports;
 pub mod rule_set;
+mod schedule;
+pub mod select;
+mod suggest;
+pub mod syscalls;
+pub mod validate;
 
 pub use activity::Activity;
 pub use decision::{Decision, Verdict};
+pub use diagnostic::{Diagnostic, render};
 pub use model::RuntimePolicy;
+pub use parse::{Document, MAX_FILE_BYTES, parse};
+pub use policy_set::{ActivePolicy, PolicySet};
 pub use rule_set::{EffectiveRule, RuleSet};
+
+/// Longest path in a policy, in bytes: what the kernel's keys hold.
+pub const MAX_PATH_BYTES: usize = 240;
