@@ -41,7 +41,6 @@ pub(super) struct Profiles {
 struct Key {
     hash: String,
     users: Users,
-    generation: u64,
 }
 
 /// One profile in force; the tables are kept as the list of what to take away.
@@ -91,7 +90,7 @@ impl Profiles {
 
     /// The profile of these rules, written to the kernel unless it is there already.
     pub fn put(&mut self, rules: &Arc<RuleSet>, users: &Users) -> Result<Arc<Profile>, ApplyError> {
-        let key = Key { hash: rules.hash.clone(), users: users.clone(), generation: rules.generation };
+        let key = Key { hash: rules.hash.clone(), users: users.clone() };
         if let Some(profile) = self.known.get(&key) {
             return Ok(Arc::clone(profile));
         }
