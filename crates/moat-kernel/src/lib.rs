@@ -5,6 +5,9 @@
 
 pub mod capability;
 pub mod driver;
+pub mod fanotify;
+pub mod guard;
+mod process;
 pub mod record;
 pub mod scope;
 

@@ -39,6 +39,8 @@ struct State {
     counters: MapHandle,
     suppressed: MapHandle,
     told: HashSet<u32>,
+    /// System calls that were never decided on, because their container was above its allowance.
+    unjudged: u64,
 }
 
 impl Reader {
@@ -57,6 +59,7 @@ impl Reader {
             counters: loaded.map("counters")?,
             suppressed: loaded.map("suppressed")?,
             told: HashSet::new(),
+            unjudged: 0,
         };
         let stop = Arc::new(AtomicBool::new(false));
         let lost = Arc::new(AtomicU64::new(0));
@@ -140,17 +143,23 @@ impl State {
         for key in keys {
             let Ok(Some(value)) = self.suppressed.lookup_and_delete(&key) else { continue };
             let count = value.first_chunk::<8>().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
-            if let Some(record) = suppressed_record(&key, count) {
-                self.sink.put(record);
+            match suppressed_record(&key, count) {
+                Some(record) => self.sink.put(record),
+                None => self.unjudged += count,
             }
         }
     }
 
     fn lost(&self) -> u64 {
         let Ok(Some(values)) = self.counters.lookup_percpu(&COUNTER_RING_FULL.to_ne_bytes(), MapFlags::ANY) else {
-            return 0;
+            return self.unjudged;
         };
-        values.iter().filter_map(|value| value.first_chunk::<8>()).map(|bytes| u64::from_ne_bytes(*bytes)).sum()
+        let full: u64 = values
+            .iter()
+            .filter_map(|value| value.first_chunk::<8>())
+            .map(|bytes| u64::from_ne_bytes(*bytes))
+            .sum();
+        full + self.unjudged
     }
 
     fn record(&mut self, bytes: &[u8]) {

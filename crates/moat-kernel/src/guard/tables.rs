@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use moat_event::{Direction, FileOperation, Protocol};
 use moat_policy::automaton::{Automaton, AutomatonError};
-use moat_policy::glob::{self, Pattern};
+use moat_policy::glob::{Glob, Shape};
 use moat_policy::model::{
     DriftMatcher, ExecutableList, NetworkMatcher, OriginMatcher, ProcessMatcher, RuleAction,
 };
@@ -288,25 +288,28 @@ impl Builder {
     /// Files the rule under each executable of the list; whether there was any.
     fn executables(&mut self, rank: u32, list: &ExecutableList, side: Side) -> Result<bool, String> {
         for name in &list.names {
-            fits(name)?;
+            fits(name.as_bytes())?;
             self.names.entry(name.clone().into_bytes()).or_default().add(side, rank);
         }
         for path in list.paths.iter().chain(&list.path_globs) {
-            match glob::classify(path).map_err(|error| error.to_string())? {
-                Pattern::Exact(path) => {
-                    fits(&path)?;
-                    self.paths.entry(path.into_bytes()).or_default().add(side, rank);
+            let glob = Glob::new(path).map_err(|error| error.to_string())?;
+            match glob.shape() {
+                Shape::Exact(path) => {
+                    fits(path)?;
+                    self.paths.entry(path.clone()).or_default().add(side, rank);
                 }
-                Pattern::Below(directory) => {
-                    fits(&directory)?;
-                    let mut prefix = directory.clone().into_bytes();
-                    if directory != "/" {
-                        self.paths.entry(directory.into_bytes()).or_default().add(side, rank);
-                        prefix.push(b'/');
+                Shape::Below(directory) => {
+                    fits(directory)?;
+                    if !directory.is_empty() {
+                        self.paths.entry(directory.clone()).or_default().add(side, rank);
                     }
+                    let mut prefix = directory.clone();
+                    prefix.push(b'/');
                     self.prefixes.entry(prefix).or_default().add(side, rank);
                 }
-                Pattern::Regex(regex) => self.patterns.entry(regex).or_default().add(side, rank),
+                Shape::Pattern(pattern) => {
+                    self.patterns.entry(pattern.text().to_owned()).or_default().add(side, rank);
+                }
             }
         }
         Ok(!list.names.is_empty() || !list.paths.is_empty() || !list.path_globs.is_empty())
@@ -576,7 +579,7 @@ fn bit<T: PartialEq + Clone>(items: &mut Vec<T>, item: &T, limit: usize, field: 
     Ok(index as u16)
 }
 
-fn fits(text: &str) -> Result<(), String> {
+fn fits(text: &[u8]) -> Result<(), String> {
     if text.len() >= TEXT_MAX {
         return Err(format!("{} bytes are longer than the kernel's key of {}", text.len(), TEXT_MAX - 1));
     }
