@@ -57,11 +57,24 @@ pub struct RawProcess {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Act {
-    Exec { path: Vec<u8>, source: FileSource },
-    File { path: Vec<u8>, operation: FileOperation },
-    Connect { direction: Direction, protocol: Protocol, peer: IpAddr, port: u16 },
+    Exec {
+        path: Vec<u8>,
+        source: FileSource,
+    },
+    File {
+        path: Vec<u8>,
+        operation: FileOperation,
+    },
+    Connect {
+        direction: Direction,
+        protocol: Protocol,
+        peer: IpAddr,
+        port: u16,
+    },
     /// A system call by its name.
-    Syscall { name: &'static str },
+    Syscall {
+        name: &'static str,
+    },
 }
 
 /// Where drivers put records. Never blocks: what does not fit is counted.
