@@ -1,0 +1,380 @@
+//! A private containerd, and containers in it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::Image;
+
+/// How long containerd may take to come up on a busy machine.
+const BOOT_DEADLINE: Duration = Duration::from_mins(1);
+
+/// A containerd of one's own: folders, socket and network namespace are private, so that neither the
+/// host's containerd nor its network is touched. Dropping it ends its containers, its shims and itself,
+/// and removes its mounts, cgroups and files.
+#[derive(Debug)]
+pub struct Containerd {
+    directory: TempDir,
+    daemon: Option<Child>,
+    /// First components of the cgroup paths that were used, removed at the end if nobody else is in them.
+    cgroups: Mutex<BTreeSet<String>>,
+}
+
+impl Containerd {
+    /// Starts it and waits until it serves. Pods get addresses in `10.77.0.0/24` on a bridge of the private
+    /// network namespace.
+    pub fn start() -> anyhow::Result<Self> {
+        ensure!(rustix::process::geteuid().is_root(), "containers need root");
+        let directory = tempfile::Builder::new().prefix("moat-").tempdir()?;
+        let containerd = Self { directory, daemon: None, cgroups: Mutex::default() };
+        let at = |name: &str| containerd.path().join(name);
+        for folder in ["root", "state", "cni", "ipam", "logs"] {
+            fs::create_dir(at(folder))?;
+        }
+        fs::write(
+            at("cni/10-bridge.conflist"),
+            serde_json::to_vec(&serde_json::json!({
+                "cniVersion": "0.4.0",
+                "name": "moat-test",
+                "plugins": [{
+                    "type": "bridge", "bridge": "moat-test0", "isGateway": true, "ipMasq": false,
+                    "ipam": {
+                        "type": "host-local", "dataDir": at("ipam"),
+                        "ranges": [[{ "subnet": "10.77.0.0/24" }]], "routes": [{ "dst": "0.0.0.0/0" }],
+                    },
+                }],
+            }))?,
+        )?;
+        fs::write(at("config.toml"), containerd.config())?;
+        let mut containerd = containerd;
+        containerd.resume()?;
+        Ok(containerd)
+    }
+
+    fn config(&self) -> String {
+        let path = self.path().display();
+        format!(
+            r#"version = 2
+root = "{path}/root"
+state = "{path}/state"
+disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs", "io.containerd.internal.v1.opt", "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing"]
+[grpc]
+  address = "{path}/c.sock"
+[ttrpc]
+  address = "{path}/c.ttrpc"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{PAUSE_IMAGE}"
+  # Lowering the score needs CAP_SYS_RESOURCE, which a nested machine may lack.
+  restrict_oom_score_adj = true
+  netns_mounts_under_state_dir = true
+  disable_tcp_service = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "{path}/cni"
+"#
+        )
+    }
+
+    /// The folder that holds everything of it.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The socket of containerd's own API and of the Container Runtime Interface.
+    pub fn socket(&self) -> PathBuf {
+        self.path().join("c.sock")
+    }
+
+    /// Ends the daemon; the containers keep running under their shims.
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        if let Some(mut daemon) = self.daemon.take() {
+            kill_process(Pid::from_child(&daemon), Signal::TERM)?;
+            daemon.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Starts the daemon again after [`Containerd::stop`] and waits until it serves.
+    pub fn resume(&mut self) -> anyhow::Result<()> {
+        let mut daemon = Command::new("unshare")
+            .args(["--net", "--", "sh", "-c", "ip link set lo up; exec containerd --config \"$0\""])
+            .arg(self.path().join("config.toml"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start containerd")?;
+        let log = daemon.stderr.take().context("no log of containerd")?;
+        self.daemon = Some(daemon);
+        let mut file = fs::File::options().create(true).append(true).open(self.log())?;
+        let (booted, wait) = mpsc::channel();
+        // Ends with the daemon, whose end closes the pipe.
+        std::thread::spawn(move || {
+            for line in BufReader::new(log).lines().map_while(Result::ok) {
+                let _ = writeln!(file, "{line}");
+                if line.contains("successfully booted") {
+                    let _ = booted.send(());
+                }
+            }
+        });
+        if wait.recv_timeout(BOOT_DEADLINE).is_err() {
+            bail!("containerd does not come up:\n{}", fs::read_to_string(self.log())?);
+        }
+        Ok(())
+    }
+
+    /// What the daemon logged.
+    pub fn log(&self) -> PathBuf {
+        self.path().join("containerd.log")
+    }
+
+    /// Makes an image known to containers started by [`Containerd::container`] in namespace `default` and to
+    /// pods.
+    pub fn import(&self, image: &Image) -> anyhow::Result<()> {
+        for namespace in ["default", "k8s.io"] {
+            self.import_into(namespace, image)?;
+        }
+        Ok(())
+    }
+
+    /// Makes an image known in one namespace.
+    pub fn import_into(&self, namespace: &str, image: &Image) -> anyhow::Result<()> {
+        let archive = self.path().join("image.tar");
+        fs::write(&archive, image.archive()?)?;
+        self.ctr(namespace, ["images", "import", "--no-unpack", &archive.to_string_lossy()])?;
+        fs::remove_file(archive)?;
+        Ok(())
+    }
+
+    /// A container to be run from an imported image.
+    pub fn container(&self, image: &Image, id: &str) -> NewContainer<'_> {
+        NewContainer {
+            containerd: self,
+            namespace: "default".to_owned(),
+            id: id.to_owned(),
+            image: image.name().to_owned(),
+            flags: Vec::new(),
+            command: Vec::new(),
+        }
+    }
+
+    /// Runs `ctr` in a namespace and returns what it printed; an error if it failed.
+    pub fn ctr<S: AsRef<str>>(
+        &self,
+        namespace: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> anyhow::Result<String> {
+        ctr(&self.socket(), namespace, arguments)
+    }
+
+    pub(crate) fn uses_cgroup(&self, top: &str) {
+        if let Ok(mut cgroups) = self.cgroups.lock() {
+            cgroups.insert(top.to_owned());
+        }
+    }
+
+    /// Removes every container of every namespace.
+    fn remove_containers(&self) -> anyhow::Result<()> {
+        for namespace in self.ctr("default", ["namespaces", "list", "--quiet"])?.lines() {
+            for task in self.ctr(namespace, ["tasks", "list", "--quiet"])?.lines() {
+                // Fails for one that ended meanwhile.
+                let _ = self.ctr(namespace, ["tasks", "delete", "--force", task]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the shims that are left: those started for this containerd's socket.
+    fn end_shims(&self) -> anyhow::Result<()> {
+        let socket = self.socket();
+        for process in fs::read_dir("/proc")?.filter_map(Result::ok) {
+            let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            let Ok(arguments) = fs::read(process.path().join("cmdline")) else { continue };
+            let mut arguments = arguments.split(|byte| *byte == 0);
+            let shim = arguments.next().is_some_and(|program| program.ends_with(b"containerd-shim-runc-v2"));
+            if shim && arguments.any(|argument| argument == socket.as_os_str().as_encoded_bytes()) {
+                let _ = Pid::from_raw(pid).map(|pid| kill_process(pid, Signal::KILL));
+            }
+        }
+        Ok(())
+    }
+
+    fn unmount_all(&self) -> anyhow::Result<()> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+        for point in mounts.lines().rev().filter_map(|line| line.split(' ').nth(4)) {
+            if Path::new(point).starts_with(self.path()) {
+                rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_cgroups(&self) {
+        let tops = self.cgroups.lock().map(|tops| tops.clone()).unwrap_or_default();
+        let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().filter_map(Result::ok);
+        for hierarchy in hierarchies.map(|entry| entry.path()).chain([PathBuf::from("/sys/fs/cgroup")]) {
+            for top in &tops {
+                // The kernel refuses to remove one that holds a process or another cgroup.
+                let _ = fs::remove_dir(hierarchy.join(top));
+            }
+        }
+    }
+}
+
+impl Drop for Containerd {
+    fn drop(&mut self) {
+        let report = |what: &str, result: anyhow::Result<()>| {
+            if let Err(error) = result {
+                eprintln!("moat-testkit: cannot {what}: {error:#}");
+            }
+        };
+        if self.daemon.is_none() {
+            report("start containerd to clean up", self.resume());
+        }
+        report("remove containers", self.remove_containers());
+        report("stop containerd", self.stop());
+        report("end shims", self.end_shims());
+        report("unmount", self.unmount_all());
+        self.remove_cgroups();
+    }
+}
+
+/// The image of pod sandboxes, see [`crate::Pods`].
+pub(crate) const PAUSE_IMAGE: &str = "docker.io/moat-test/pause:1";
+
+/// A container that is not running yet.
+#[derive(Debug)]
+pub struct NewContainer<'a> {
+    containerd: &'a Containerd,
+    namespace: String,
+    id: String,
+    image: String,
+    flags: Vec<String>,
+    command: Vec<String>,
+}
+
+impl NewContainer<'_> {
+    /// containerd's namespace, `default` unless set.
+    #[must_use]
+    pub fn namespace(mut self, namespace: &str) -> Self {
+        namespace.clone_into(&mut self.namespace);
+        self
+    }
+
+    #[must_use]
+    pub fn label(self, key: &str, value: &str) -> Self {
+        self.flag(&format!("--label={key}={value}"))
+    }
+
+    /// A further flag of `ctr run`, e.g. `--mount=type=bind,src=/a,dst=/b,options=rbind`.
+    #[must_use]
+    pub fn flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.to_owned());
+        self
+    }
+
+    /// Arguments after the image's entrypoint; `ctr` starts them in its place.
+    #[must_use]
+    pub fn command<S: Into<String>>(mut self, command: impl IntoIterator<Item = S>) -> Self {
+        self.command = command.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Starts it in the background.
+    pub fn start(self) -> anyhow::Result<Running> {
+        let socket = self.containerd.socket();
+        let output = self.containerd.path().join("logs").join(&self.id);
+        let pid_file = output.with_extension("pid");
+        let (log_uri, pid_flag) =
+            (format!("file://{}", output.display()), format!("--pid-file={}", pid_file.display()));
+        let flags = ["--detach".to_owned(), format!("--log-uri={log_uri}"), pid_flag];
+        ctr(&socket, &self.namespace, self.arguments(flags))?;
+        let pid = fs::read_to_string(&pid_file)?.trim().parse().context("no pid of the container")?;
+        Ok(Running { socket, namespace: self.namespace, id: self.id, pid, output })
+    }
+
+    /// Runs it to its end; what it printed, and its exit status.
+    pub fn run(self) -> anyhow::Result<Output> {
+        let arguments = self.arguments(["--rm".to_owned()]);
+        ctr_command(&self.containerd.socket(), &self.namespace, arguments).output().context("cannot run ctr")
+    }
+
+    fn arguments(&self, flags: impl IntoIterator<Item = String>) -> Vec<String> {
+        self.containerd.uses_cgroup(&self.namespace);
+        let mut arguments = vec!["run".to_owned()];
+        arguments.extend(flags);
+        arguments.extend_from_slice(&self.flags);
+        arguments.extend([self.image.clone(), self.id.clone()]);
+        arguments.extend_from_slice(&self.command);
+        arguments
+    }
+}
+
+/// A container that runs.
+#[derive(Debug, Clone)]
+pub struct Running {
+    socket: PathBuf,
+    pub namespace: String,
+    pub id: String,
+    /// Its first process, in the node's pid namespace.
+    pub pid: u32,
+    output: PathBuf,
+}
+
+impl Running {
+    /// Runs a program in it from outside, as `kubectl exec` does, and waits for its end.
+    pub fn exec(&self, command: &[&str]) -> anyhow::Result<Output> {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static SESSION: AtomicU32 = AtomicU32::new(0);
+        let session = format!("session-{}", SESSION.fetch_add(1, Ordering::Relaxed));
+        let arguments =
+            ["tasks", "exec", "--exec-id", &session, &self.id].into_iter().chain(command.iter().copied());
+        ctr_command(&self.socket, &self.namespace, arguments).output().context("cannot run ctr")
+    }
+
+    /// What it printed so far, standard output and error together.
+    pub fn output(&self) -> anyhow::Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(&self.output)?).into_owned())
+    }
+
+    /// Kills it and removes it from containerd.
+    pub fn remove(self) -> anyhow::Result<()> {
+        // Fails if its process ended by itself and was deleted with it.
+        let _ = ctr(&self.socket, &self.namespace, ["tasks", "delete", "--force", &self.id]);
+        ctr(&self.socket, &self.namespace, ["containers", "delete", &self.id])?;
+        Ok(())
+    }
+}
+
+fn ctr_command<S: AsRef<str>>(
+    socket: &Path,
+    namespace: &str,
+    arguments: impl IntoIterator<Item = S>,
+) -> Command {
+    let mut command = Command::new("ctr");
+    command.arg("--address").arg(socket).args(["--namespace", namespace]).stdin(Stdio::null());
+    command.args(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+    command
+}
+
+fn ctr<S: AsRef<str>>(
+    socket: &Path,
+    namespace: &str,
+    arguments: impl IntoIterator<Item = S>,
+) -> anyhow::Result<String> {
+    let mut command = ctr_command(socket, namespace, arguments);
+    let output = command.output().context("cannot run ctr")?;
+    ensure!(
+        output.status.success(),
+        "{command:?} failed: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}

@@ -1,0 +1,37 @@
+//! The test kit against the real containerd.
+
+use moat_testkit::{Containerd, Image, Pods, skip};
+
+#[tokio::test]
+async fn containers_and_pods_run_and_leave_nothing() {
+    let containerd = match Containerd::start() {
+        Ok(containerd) => containerd,
+        Err(why) => return skip("guard", format!("{why:#}")),
+    };
+    let path = containerd.path().to_owned();
+    let image = Image::busybox("docker.io/moat-test/busybox:1").unwrap();
+    containerd.import(&image).unwrap();
+
+    let once =
+        containerd.container(&image, "once").command(["/bin/sh", "-c", "id -u; exit 3"]).run().unwrap();
+    assert_eq!(String::from_utf8_lossy(&once.stdout), "0\n");
+    assert_eq!(once.status.code(), Some(3));
+
+    let running = containerd.container(&image, "web").label("app", "web").start().unwrap();
+    let listing = running.exec(&["/bin/cat", "/proc/1/cmdline"]).unwrap();
+    assert_eq!(String::from_utf8_lossy(&listing.stdout), "/bin/sleep\x0086400\0", "{listing:?}");
+
+    let pods = Pods::connect(&containerd).await.unwrap();
+    let pod = pods.pod("shop", "cart", &[("app", "cart")]).await.unwrap();
+    let container = pods.container(&pod, "main", &image, &[]).await.unwrap();
+    let address = pods.exec(&container, &["/bin/ip", "-4", "-o", "addr", "show", "eth0"]).await.unwrap();
+    assert!(String::from_utf8_lossy(&address.stdout).contains("10.77.0."), "{address:?}");
+    pods.remove(&pod).await.unwrap();
+
+    let first_process = running.pid;
+    drop(containerd);
+    assert!(!std::path::Path::new(&format!("/proc/{first_process}")).exists());
+    assert!(!path.exists());
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(path.to_str().unwrap()));
+}
