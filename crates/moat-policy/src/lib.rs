@@ -32,6 +32,7 @@ pub mod users;
 pub mod validate;
 
 pub use activity::Activity;
+pub use automaton::{Automaton, AutomatonError};
 pub use compiled::{CompileError, MatcherError};
 pub use decide::{Evaluator, decide};
 pub use decision::{Decision, Verdict};
