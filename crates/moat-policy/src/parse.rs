@@ -205,6 +205,12 @@ fn yaml_mistake(text: &str, error: &serde_saphyr::Error) -> Mistake {
             format!("the document is larger or more nested than a policy may be: {reason}"),
             "split the file; write repeated parts out instead of using many aliases",
         ),
+        serde_saphyr::Error::UnsupportedTag { .. } => {
+            (format!("policies know no YAML tags: {reason}"), "remove the tag")
+        }
+        _ if reason.contains("recursion limit") => {
+            ("the document is more nested than a policy may be".to_owned(), "a policy is ten levels deep")
+        }
         _ => (
             format!("this is not valid YAML: {reason}"),
             "YAML indents with spaces, never tabs, and writes `key: value`",

@@ -1,5 +1,8 @@
 //! Which workloads a policy is for: the three selectors, compiled.
 
+#[cfg(test)]
+mod tests;
+
 use globset::{GlobBuilder, GlobMatcher};
 use moat_event::{Labels, Workload};
 
