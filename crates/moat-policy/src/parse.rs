@@ -103,24 +103,20 @@ fn parse_text(bytes: &[u8]) -> Result<Vec<Document>, Vec<Mistake>> {
 }
 
 fn document(text: &str, node: &Node) -> Result<Document, Vec<Mistake>> {
-    match kind(node)? {
-        "RuntimePolicy" => {
-            let policy: RuntimePolicy = decode(text, node).map_err(|mut mistakes| {
-                // Each rule on its own too: a failed one hides those behind it.
-                for rule in rules(node) {
-                    mistakes.extend(decode::<Rule>(text, rule).err().into_iter().flatten());
-                }
-                mistakes
-            })?;
-            valid(text, node, &validate_runtime(&policy))?;
-            Ok(Document::Runtime(policy))
-        }
-        _ => {
-            let policy: CompliancePolicy = decode(text, node)?;
-            valid(text, node, &validate_compliance(&policy))?;
-            Ok(Document::Compliance(policy))
-        }
+    if kind(node)? == "CompliancePolicy" {
+        let policy: CompliancePolicy = decode(text, node)?;
+        valid(text, node, &validate_compliance(&policy))?;
+        return Ok(Document::Compliance(policy));
     }
+    let policy: RuntimePolicy = decode(text, node).map_err(|mut mistakes| {
+        // Each rule on its own too: a failed one hides those behind it.
+        for rule in rules(node) {
+            mistakes.extend(decode::<Rule>(text, rule).err().into_iter().flatten());
+        }
+        mistakes
+    })?;
+    valid(text, node, &validate_runtime(&policy))?;
+    Ok(Document::Runtime(policy))
 }
 
 fn rules(node: &Node) -> &[Node] {

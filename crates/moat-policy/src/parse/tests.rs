@@ -14,14 +14,16 @@ metadata: { name: test }
 
 /// A policy with this `spec`, each line of which is indented below it.
 fn policy(spec: &str) -> String {
-    let spec: String = spec.lines().map(|line| format!("  {line}\n")).collect();
-    format!("{HEAD}spec:\n{spec}")
+    format!("{HEAD}spec:\n{}", indented(spec))
 }
 
 /// A policy with one rule of this matcher.
 fn rule(matcher: &str) -> String {
-    let matcher: String = matcher.lines().map(|line| format!("  {line}\n")).collect();
-    policy(&format!("rules:\n- name: a-rule\n  action: Block\n{matcher}"))
+    policy(&format!("rules:\n- name: a-rule\n  action: Block\n{}", indented(matcher)))
+}
+
+fn indented(text: &str) -> String {
+    text.split_inclusive('\n').map(|line| ["  ", line].concat()).collect()
 }
 
 /// What a user sees who writes this.
@@ -60,11 +62,9 @@ fn text_that_is_not_yaml() {
 }
 
 fn alias_bomb() -> String {
-    let mut text = "a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned();
-    for (before, name) in ('a'..'i').zip('b'..) {
-        text += &format!("{name}: &{name} [{}]\n", vec![format!("*{before}"); 9].join(", "));
-    }
-    text
+    let line = |name: char, element: String| format!("{name}: &{name} [{}]\n", vec![element; 9].join(", "));
+    let more = ('a'..'i').zip('b'..).map(|(before, name)| line(name, format!("*{before}")));
+    std::iter::once(line('a', "x".to_owned())).chain(more).collect()
 }
 
 #[test]
@@ -350,11 +350,12 @@ fn anchors_and_aliases_within_the_limits_are_welcome() {
 
 #[test]
 fn ten_thousand_rules_are_read() {
-    let rules: String = (0..10_000)
-        .map(|index| {
-            format!("- name: r{index}\n  action: Block\n  process: {{ names: [a{index}, b], argsRegex: '-c {index}' }}\n")
-        })
-        .collect();
+    let rule = |index| {
+        format!(
+            "- name: r{index}\n  action: Block\n  process: {{ names: [a{index}], argsRegex: '-c {index}' }}"
+        )
+    };
+    let rules = (0..10_000).map(rule).collect::<Vec<_>>().join("\n");
     let documents = parse("policy.yaml", policy(&format!("rules:\n{rules}")).as_bytes())
         .unwrap_or_else(|diagnostics| panic!("{}", render(&diagnostics, false)));
     let [Document::Runtime(policy)] = &documents[..] else { panic!("not one policy") };
