@@ -13,7 +13,7 @@ use crate::{MAX_PATH_BYTES, ports, suggest, syscalls};
 
 /// Longest name of a policy or rule: that of a DNS subdomain (RFC 1123).
 const MAX_NAME: usize = 253;
-/// Longest name of a directory entry (`NAME_MAX` of limits.h).
+/// Longest name of a directory entry (`NAME_MAX` of limits.h), taken for users' names too.
 const MAX_BASE_NAME: usize = 255;
 /// Longest glob over names and image references.
 const MAX_GLOB: usize = 512;
@@ -152,11 +152,12 @@ fn absolute(text: &str) -> Result<(), Fault> {
 /// The base name of an executable.
 pub(super) fn base_name(text: &str) -> Result<(), Fault> {
     plain(text)?;
+    no_longer_than(text, MAX_BASE_NAME)?;
     if text.contains('/') {
         return Err(Fault::new(format!("`{text}` is a path, not the name of an executable"))
             .help("move it to `paths` or `pathGlobs`"));
     }
-    no_longer_than(text, MAX_BASE_NAME)
+    Ok(())
 }
 
 /// An executable by base name or exact path.
@@ -198,6 +199,7 @@ pub(super) fn regex(text: &str) -> Result<(), Fault> {
 /// A user by name or number.
 pub(super) fn user(text: &str) -> Result<(), Fault> {
     plain(text)?;
+    no_longer_than(text, MAX_BASE_NAME)?;
     if let Some(at) = text.find([':', '/', ' ']) {
         let message = format!("`{text}` is not the name of a user");
         return Err(Fault::new(message)
