@@ -8,7 +8,7 @@ packages=(
     # to build: the kernel programs, and libbpf's C part
     clang-19 gcc libc6-dev libelf-dev make pkg-config zlib1g-dev
     # to run containers
-    containerd containernetworking-plugins iproute2 runc
+    busybox-static containerd containernetworking-plugins iproute2 runc
 )
 
 complain() {

@@ -51,7 +51,9 @@ cp "$here/index.html" "$root/var/www/html/index.html"
 for tool in cat chmod cp dmesg id ls mv nc nslookup rm sh sleep touch wget; do
     cp "$root/usr/bin/busybox" "$root/usr/bin/$tool"
 done
-gcc -static -O2 -Wall -Werror -o "$root/usr/bin/run-from-memory" "$here/run-from-memory.c"
+for attack in run-from-memory trace-process; do
+    gcc -static -O2 -Wall -Werror -o "$root/usr/bin/$attack" "$here/$attack.c"
+done
 
 tar --create --file "$work/image/layer.tar" --directory "$root" \
     --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner .
