@@ -1,2 +1,4 @@
 #![doc = "placeholder"]
+#![forbid(unsafe_code)]
+pub mod events;
 pub mod runtime;

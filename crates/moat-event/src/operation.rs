@@ -87,6 +87,14 @@ impl Protocol {
             Protocol::Udp => 17,
         }
     }
+
+    /// The name as it stands in events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Tcp => "TCP",
+            Protocol::Udp => "UDP",
+        }
+    }
 }
 
 /// How a process came to be in its container.

@@ -4,9 +4,14 @@
 //! has unsafe code.
 
 pub mod capability;
+pub mod driver;
+pub mod fanotify;
+pub mod guard;
+mod process;
 pub mod record;
 pub mod scope;
 
 pub use capability::{Capabilities, Holding};
+pub use driver::{ApplyError, Driver, Held};
 pub use record::{Act, Outcome, RawProcess, Record, Sink};
 pub use scope::ContainerScope;

@@ -75,6 +75,8 @@ pub enum Act {
     Syscall {
         name: &'static str,
     },
+    /// More of what a rule already spoke about, above what a container may report in detail.
+    Repeated,
 }
 
 /// Where drivers put records. Never blocks: what does not fit is counted.

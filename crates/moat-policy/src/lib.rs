@@ -9,11 +9,38 @@
 #![forbid(unsafe_code)]
 
 pub mod activity;
+mod compiled;
+pub mod decide;
 pub mod decision;
+mod diagnostic;
+pub mod enforce_after;
+pub mod escape;
+pub mod glob;
+pub mod message;
 pub mod model;
+mod parse;
+pub mod pattern;
+pub mod policy_set;
+pub mod ports;
 pub mod rule_set;
+mod schedule;
+pub mod select;
+mod suggest;
+pub mod syscalls;
+pub mod users;
+pub mod validate;
 
 pub use activity::Activity;
+pub use compiled::{CompileError, MatcherError};
+pub use decide::{Evaluator, decide};
 pub use decision::{Decision, Verdict};
+pub use diagnostic::{Diagnostic, render};
+pub use message::message;
 pub use model::RuntimePolicy;
+pub use parse::{Document, MAX_FILE_BYTES, parse};
+pub use policy_set::{ActivePolicy, PolicySet};
 pub use rule_set::{EffectiveRule, RuleSet};
+pub use users::Users;
+
+/// Longest path in a policy, in bytes: what the kernel's keys hold.
+pub const MAX_PATH_BYTES: usize = 240;

@@ -1,5 +1,6 @@
 //! The rules that hold for one container, selected and in their total order.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use moat_event::Severity;
@@ -33,19 +34,28 @@ pub struct EffectiveRule {
     pub matcher: Matcher,
 }
 
-/// The one matcher of a rule.
+/// The one matcher of a rule, shared by every container that the policy selects.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Matcher {
-    Process(Box<model::ProcessMatcher>),
-    File(Box<model::FileMatcher>),
-    Network(Box<model::NetworkMatcher>),
-    Syscalls(Vec<String>),
-    Drift(Box<model::DriftMatcher>),
+    Process(Arc<model::ProcessMatcher>),
+    File(Arc<model::FileMatcher>),
+    Network(Arc<model::NetworkMatcher>),
+    Syscalls(Arc<[String]>),
+    Drift(Arc<model::DriftMatcher>),
 }
 
 impl EffectiveRule {
     /// Whether this is the default of an allow-list, which yields to every explicit match.
     pub fn is_allow_list(&self) -> bool {
         matches!(&self.matcher, Matcher::Process(matcher) if matcher.allow_only.is_some())
+    }
+
+    /// The total order of decisions, strongest first; equal only for one and the same rule.
+    pub fn decision_order(&self, other: &EffectiveRule) -> Ordering {
+        self.is_allow_list()
+            .cmp(&other.is_allow_list())
+            .then_with(|| other.action.cmp(&self.action))
+            .then_with(|| self.policy.cmp(&other.policy))
+            .then_with(|| self.rule.cmp(&other.rule))
     }
 }

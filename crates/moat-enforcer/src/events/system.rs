@@ -1,0 +1,64 @@
+//! Events of Moat about itself: losses, gaps, what could not be done as asked.
+
+use jiff::Timestamp;
+use moat_event::{Event, EventAction, EventType, Labels, Loss, LossStage, Severity, Workload};
+use uuid::Uuid;
+
+/// An event of type `System`, about the node.
+pub fn event(node: &str, severity: Severity, message: String) -> Event {
+    Event {
+        timestamp: Timestamp::now(),
+        event_type: EventType::System,
+        policy_name: None,
+        pod_name: None,
+        container_name: None,
+        file_path: None,
+        action: EventAction::Alerted,
+        severity,
+        message,
+        id: Uuid::now_v7().to_string(),
+        node: node.to_owned(),
+        namespace: None,
+        labels: Labels::new(),
+        container_id: None,
+        image: None,
+        image_digest: None,
+        rule: None,
+        reason: None,
+        generation: None,
+        process: None,
+        file_operation: None,
+        peer: None,
+        syscall: None,
+        count: 1,
+        loss: None,
+    }
+}
+
+/// The same event, about this container.
+pub fn about(mut event: Event, workload: &Workload) -> Event {
+    let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+    event.pod_name = some(&workload.pod);
+    event.container_name = some(&workload.container);
+    event.namespace = some(&workload.namespace);
+    event.labels = workload.labels.clone();
+    event.container_id = some(&workload.container_id);
+    event.image = some(&workload.image);
+    event.image_digest = some(&workload.image_digest);
+    event
+}
+
+/// `events` more were lost at that stage.
+pub fn loss(node: &str, stage: LossStage, events: u64) -> Event {
+    let place = match stage {
+        LossStage::RingBuffer => "in the kernel's ring buffer, which was full",
+        LossStage::NotificationQueue => "in the kernel's notification queue, which overflowed",
+        LossStage::Pipeline => "between the kernel and enrichment, whose queue was full",
+        LossStage::Subscriber => "on the way to readers of the live stream that were too slow",
+        LossStage::Output => "on the way to the event output, which could not be written in time",
+    };
+    let noun = if events == 1 { "event was" } else { "events were" };
+    let mut event = event(node, Severity::High, format!("{events} {noun} lost {place}."));
+    event.loss = Some(Loss { stage, events });
+    event
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The programs of the guard driver, one object for all kernels from 5.17 on. */
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+
+#include "maps.h"
+#include "scratch.h"
+#include "scope.h"
+#include "path.h"
+#include "automaton.h"
+#include "judge.h"
+#include "report.h"
+#include "exec.h"
+#include "network.h"
+#include "syscalls.h"
+
+char LICENSE[] SEC("license") = "GPL";

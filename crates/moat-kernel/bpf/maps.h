@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What user space and the programs share. Layouts are mirrored in src/guard/layout.rs, and a test compares
+ * the two through BTF. */
+#pragma once
+
+#define NONE 0xffffffffu
+#define NO_BIT 0xffffu
+#define TEXT_MAX 248 /* longest exact path or name in a rule, see moat_policy's limit of 240 */
+#define PATH_LIMIT 4096
+#define ARGUMENTS_KEPT 4096
+
+/* A container the agent knows. profile 0: nothing selects it. */
+struct container {
+	u64 generation;
+	u32 profile;
+	u32 init_pid;
+	u32 quarantined;
+	u32 root_device;         /* of the container's root file system, as the kernel numbers it */
+};
+
+/* What all rules of a container need to know about an execution, so that nothing else is looked up. */
+enum need {
+	NEED_NAME = 1 << 0,      /* some rule names base names */
+	NEED_PATH = 1 << 1,      /* exact paths */
+	NEED_PREFIX = 1 << 2,    /* directories */
+	NEED_PARENT = 1 << 3,    /* ancestors by base name */
+	NEED_PARENT_PATH = 1 << 4,
+	NEED_USER = 1 << 5,
+	NEED_SOURCE = 1 << 6,
+	NEED_PATH_AUTOMATON = 1 << 7,
+	NEED_NAME_AUTOMATON = 1 << 8,
+	NEED_ARGUMENTS = 1 << 9,
+	NEED_EXEC = 1 << 10,     /* any process or drift rule at all */
+	NEED_FILE_CALLS = 1 << 11,
+};
+
+struct profile {
+	u32 needs;
+	u32 always_offset, always_count;
+	u64 syscalls[8];         /* bit set: some rule speaks about this system call */
+};
+
+enum action { ACTION_ALERT = 0, ACTION_BLOCK = 1, ACTION_KILL_PROCESS = 2, ACTION_KILL_POD = 3, ACTION_QUARANTINE = 4 };
+enum rule_flag { RULE_ENFORCED = 1, RULE_EXCEPT = 2, RULE_EXCEPT_ADDRESS = 4, RULE_EXCEPT_PORT = 8 };
+
+/* One rule; its index in the profile's array is its rank in the total order. */
+struct rule {
+	u8 action;
+	u8 flags;
+	u8 origins;              /* bit 1 << enum role; 0: any */
+	u8 sources;              /* bit 1 << enum source; 0: any */
+	u16 name_bit;            /* bit of the name automaton, NO_BIT: none */
+	u16 arguments_bit;
+	u16 parent_bit;          /* bit of the masks of ancestors, NO_BIT: none */
+	u16 user_bit;
+	u16 protocols;           /* bit 1 << direction * 2 + (UDP ? 1 : 0) */
+	u16 pad;
+	u32 ports_offset, ports_count;   /* pairs in the profile's lists; none: any */
+	u32 except_ports_offset, except_ports_count;
+};
+
+/* Entries of lists: a rank; with this bit the rule applies only where its name bit is set. */
+#define ENTRY_NEEDS_NAME 0x80000000u
+
+struct lists {
+	u32 match_offset, match_count;
+	u32 except_offset, except_count;
+};
+
+/* A text of kind TEXT_PARENT_* and a NUMBER_USER hold a mask instead: match_offset its low word, match_count its
+ * high word. */
+enum text_kind { TEXT_PATH = 1, TEXT_NAME = 2, TEXT_PARENT_NAME = 3, TEXT_PARENT_PATH = 4 };
+struct text_key {
+	u32 profile;
+	u16 kind;
+	u16 length;
+	char text[TEXT_MAX];
+};
+struct prefix_key {
+	u32 bits;                /* of everything after this field */
+	u32 profile;
+	char text[TEXT_MAX];
+};
+struct number_key {
+	u32 profile;
+	u32 kind;
+	u64 number;
+};
+enum number_kind { NUMBER_USER = 1, NUMBER_SYSCALL = 2 };
+struct address_key {
+	u32 bits;
+	u32 profile;
+	u32 family;              /* 4 or 6 */
+	u32 address[4];          /* network order; IPv4 in the first word */
+};
+
+enum automaton_kind { AUTOMATON_PATH = 0, AUTOMATON_NAME = 1, AUTOMATON_ARGUMENTS = 2 };
+struct automaton {
+	u32 start, end_class, min_match;
+	u32 stride_shift;
+	u32 match_base;          /* index of the first match entry in the table */
+	u32 size;
+	u8 classes[256];
+};
+#define MASK_WORDS 8         /* 256 expressions an automaton */
+
+enum role { ROLE_UNKNOWN = 0, ROLE_RUNTIME = 1, ROLE_ENTRYPOINT = 2, ROLE_SESSION = 3, ROLE_HELD = 4 };
+/* What a task is to its container; inherited by its children. */
+struct task_state {
+	u64 host_root;           /* of a runtime task: the root directory it started with */
+	u32 role;
+	u32 pad;
+};
+
+struct hold {
+	u64 cgroup;
+	u64 started;             /* boot time in ns: tells a reused pid apart */
+};
+
+enum counter {
+	COUNTER_RING_FULL,
+	COUNTER_SUPPRESSED,
+	COUNTER_STORAGE_FULL,
+	COUNTER_HOLDS_FULL,
+	COUNTER_UNREADABLE,      /* arguments that could not be read: judged as matching */
+	COUNTERS,
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 16);
+	__type(key, u64);
+	__type(value, struct container);
+} containers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 16);
+	__type(key, u32);
+	__type(value, struct profile);
+} profiles SEC(".maps");
+
+struct rules_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_INNER_MAP);
+	__uint(max_entries, 1);
+	__uint(key_size, 4);
+	__uint(value_size, sizeof(struct rule));
+};
+struct words_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_INNER_MAP);
+	__uint(max_entries, 1);
+	__uint(key_size, 4);
+	__uint(value_size, 4);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 16);
+	__uint(key_size, 4);
+	__uint(value_size, 4);
+	__array(values, struct rules_map);
+} rules SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 16);
+	__uint(key_size, 4);
+	__uint(value_size, 4);
+	__array(values, struct words_map);
+} rule_lists SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 17);
+	__uint(key_size, 8);
+	__uint(value_size, 4);
+	__array(values, struct words_map);
+} automaton_tables SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 17);
+	__type(key, u64);        /* profile << 32 | kind */
+	__type(value, struct automaton);
+} automata SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 20);
+	__type(key, struct text_key);
+	__type(value, struct lists);
+} texts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 20);
+	__type(key, struct prefix_key);
+	__type(value, struct lists);
+} prefixes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 20);
+	__type(key, struct number_key);
+	__type(value, struct lists);
+} numbers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 20);
+	__type(key, struct address_key);
+	__type(value, struct lists);
+} addresses SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct task_state);
+} tasks SEC(".maps");
+
+/* Base names of OCI runtimes. */
+struct runtime_name {
+	char name[16];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32);
+	__type(key, struct runtime_name);
+	__type(value, u32);
+} runtimes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 14);
+	__type(key, u32);
+	__type(value, struct hold);
+} holds SEC(".maps");
+
+/* Held starts have a ring of their own, so that no flood of events delays a start. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 16);
+} hold_ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 22);
+} records SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTERS);
+	__type(key, u32);
+	__type(value, u64);
+} counters SEC(".maps");
+
+/* Records a container may send a second; what is above is counted by rule. */
+struct allowance {
+	u64 second;
+	u64 sent;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 14);
+	__type(key, u64);
+	__type(value, struct allowance);
+} allowances SEC(".maps");
+
+struct suppressed_key {
+	u64 cgroup;
+	u64 generation;
+	u32 enforced;
+	u32 audited;
+	u32 kind;
+	u32 outcome;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 14);
+	__type(key, struct suppressed_key);
+	__type(value, u64);
+} suppressed SEC(".maps");

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Connections: cgroup programs on the container's own cgroup. connect and sendmsg answer EPERM; the packet
+ * programs hold what has no such hook (raw sockets, arriving connections). These programs can be
+ * preempted: no per-CPU buffers. */
+#pragma once
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_FRAGMENT 44
+#define EGRESS 0
+#define INGRESS 1
+
+struct peer {
+	u32 family;
+	u32 address[4];
+	u32 port;                /* that rules are about, host order */
+	u32 source_port;         /* of a packet */
+	u32 protocol;
+	u32 direction;
+};
+
+struct connection {
+	void *rules;
+	void *list;
+	struct lists lists;
+	u32 protocol_bit;
+	u32 port;
+	u32 enforced, audited;
+};
+
+struct port_scan {
+	void *list;
+	u32 offset, port, found;
+};
+
+static long port_step(u32 i, struct port_scan *scan)
+{
+	u32 low_index = scan->offset + 2 * i, high_index = low_index + 1;
+	u32 *low = bpf_map_lookup_elem(scan->list, &low_index);
+	u32 *high = bpf_map_lookup_elem(scan->list, &high_index);
+	if (!low || !high)
+		return 1;
+	if (*low <= scan->port && scan->port <= *high) {
+		scan->found = 1;
+		return 1;
+	}
+	return 0;
+}
+
+static __always_inline bool port_listed(void *list, u32 offset, u32 pairs, u32 port)
+{
+	struct port_scan scan = { .list = list, .offset = offset, .port = port };
+	bpf_loop(pairs, port_step, &scan, 0);
+	return scan.found;
+}
+
+static long connection_step(u32 i, struct connection *c)
+{
+	u32 index = c->lists.match_offset + i;
+	u32 *entry = bpf_map_lookup_elem(c->list, &index);
+	if (!entry)
+		return 1;
+	u32 rank = *entry;
+	if (rank >= c->enforced && rank >= c->audited)
+		return 1;
+	struct rule *rule = bpf_map_lookup_elem(c->rules, &rank);
+	if (!rule)
+		return 1;
+	bool enforced = rule->flags & RULE_ENFORCED;
+	if (rank >= (enforced ? c->enforced : c->audited))
+		return 0;
+	if (!(rule->protocols & c->protocol_bit))
+		return 0;
+	if (rule->ports_count && !port_listed(c->list, rule->ports_offset, rule->ports_count, c->port))
+		return 0;
+	if (rule->flags & (RULE_EXCEPT_ADDRESS | RULE_EXCEPT_PORT)) {
+		bool address = !(rule->flags & RULE_EXCEPT_ADDRESS) ||
+			       listed(c->list, c->lists.except_offset, c->lists.except_count, rank);
+		bool port = !(rule->flags & RULE_EXCEPT_PORT) ||
+			    port_listed(c->list, rule->except_ports_offset, rule->except_ports_count, c->port);
+		if (address && port)
+			return 0;
+	}
+	if (enforced)
+		c->enforced = rank;
+	else
+		c->audited = rank;
+	return 0;
+}
+
+/* An IPv4 address written as IPv6 is that IPv4 address. */
+static __always_inline void unmap_address(struct peer *p)
+{
+	if (p->family == AF_INET6 && !p->address[0] && !p->address[1] && p->address[2] == bpf_htonl(0xffff)) {
+		p->family = AF_INET;
+		p->address[0] = p->address[3];
+		p->address[2] = p->address[3] = 0;
+	}
+}
+
+/* 1: goes on; 0: refused. */
+static __noinline int judge_connection(struct peer *p, struct container *c, u64 cgroup, u32 with_task)
+{
+	if (!p || !c)
+		return 1;
+	struct address_key key = { .bits = 32 + 32 + 128, .profile = c->profile };
+	u32 profile = c->profile;
+	struct connection s = { .enforced = NONE, .audited = NONE, .port = p->port };
+
+	s.rules = bpf_map_lookup_elem(&rules, &profile);
+	s.list = bpf_map_lookup_elem(&rule_lists, &profile);
+	if (!s.rules || !s.list)
+		return 1;
+	key.family = p->family == AF_INET ? 4 : 6;
+	key.address[0] = p->address[0];
+	key.address[1] = p->address[1];
+	key.address[2] = p->address[2];
+	key.address[3] = p->address[3];
+	struct lists *found = bpf_map_lookup_elem(&addresses, &key);
+	if (!found)
+		return 1;
+	s.lists = *found;
+	s.protocol_bit = 1u << (p->direction * 2 + (p->protocol == IPPROTO_UDP));
+	bpf_loop(s.lists.match_count, connection_step, &s, 0);
+	if (s.enforced == NONE && s.audited == NONE)
+		return 1;
+
+	int allowed = 1;
+	u32 action = ACTION_ALERT;
+	if (s.enforced != NONE) {
+		u32 rank = s.enforced;
+		struct rule *rule = bpf_map_lookup_elem(s.rules, &rank);
+		action = rule ? rule->action : ACTION_BLOCK;
+		allowed = action == ACTION_ALERT;
+	}
+	struct record r = { .kind = RECORD_CONNECT };
+	r.outcome = allowed ? OUTCOME_ALLOWED : OUTCOME_DENIED;
+	if (with_task && action >= ACTION_KILL_PROCESS) {
+		bpf_send_signal(9);
+		r.outcome = OUTCOME_KILLED;
+	}
+	r.cgroup = cgroup;
+	r.generation = c->generation;
+	r.enforced = s.enforced;
+	r.audited = s.audited;
+	r.number = p->port << 16 | (p->protocol & 255) << 8 | p->direction;
+	r.family = p->family;
+	r.address[0] = p->address[0];
+	r.address[1] = p->address[1];
+	r.address[2] = p->address[2];
+	r.address[3] = p->address[3];
+	if (with_task) {
+		r.pid = bpf_get_current_pid_tgid() >> 32;
+		r.uid = bpf_get_current_uid_gid();
+	}
+	/* What leaves and is allowed has been reported when its socket was connected. */
+	if (!with_task && allowed && p->direction == EGRESS)
+		return 1;
+	if (within_allowance(cgroup))
+		send(&r, sizeof(r));
+	else
+		suppress(&r);
+	return allowed;
+}
+
+/* The container whose cgroup a program is attached to, found from the acting task. */
+static __always_inline struct container *acting_container(u64 *cgroup)
+{
+	u64 id = bpf_get_current_cgroup_id();
+	struct container *c = bpf_map_lookup_elem(&containers, &id);
+	for (int level = 1; !c && level <= LEVELS; level++) {
+		id = bpf_get_current_ancestor_cgroup_id(level);
+		if (!id)
+			return NULL;
+		c = bpf_map_lookup_elem(&containers, &id);
+	}
+	*cgroup = id;
+	return c;
+}
+
+/* Peers that an unconnected UDP socket has sent to: their answers are no arrivals. */
+struct sent_key {
+	u64 cookie;
+	u32 address[4];
+	u32 port;
+	u32 pad;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 14);
+	__type(key, struct sent_key);
+	__type(value, u8);
+} sent_to SEC(".maps");
+
+static __always_inline int outgoing(struct bpf_sock_addr *ctx, bool v6, bool message)
+{
+	u64 cgroup = 0;
+	struct container *c = acting_container(&cgroup);
+	struct peer p = { .direction = EGRESS };
+
+	if (!c)
+		return 1;
+	p.protocol = ctx->protocol;
+	if (p.protocol != IPPROTO_TCP && p.protocol != IPPROTO_UDP)
+		return 1;
+	p.port = bpf_ntohs(ctx->user_port);
+	if (v6) {
+		p.family = AF_INET6;
+		p.address[0] = ctx->user_ip6[0];
+		p.address[1] = ctx->user_ip6[1];
+		p.address[2] = ctx->user_ip6[2];
+		p.address[3] = ctx->user_ip6[3];
+		unmap_address(&p);
+	} else {
+		p.family = AF_INET;
+		p.address[0] = ctx->user_ip4;
+	}
+	if (c->quarantined)
+		return 0;
+	if (c->profile && !judge_connection(&p, c, cgroup, 1))
+		return 0;
+	if (message) {
+		struct sent_key key = { .cookie = bpf_get_socket_cookie(ctx), .port = p.port };
+		u8 one = 1;
+		__builtin_memcpy(key.address, p.address, sizeof(key.address));
+		bpf_map_update_elem(&sent_to, &key, &one, BPF_ANY);
+	}
+	return 1;
+}
+
+SEC("cgroup/connect4")
+int moat_connect4(struct bpf_sock_addr *ctx) { return outgoing(ctx, false, false); }
+
+SEC("cgroup/connect6")
+int moat_connect6(struct bpf_sock_addr *ctx) { return outgoing(ctx, true, false); }
+
+SEC("cgroup/sendmsg4")
+int moat_sendmsg4(struct bpf_sock_addr *ctx) { return outgoing(ctx, false, true); }
+
+SEC("cgroup/sendmsg6")
+int moat_sendmsg6(struct bpf_sock_addr *ctx) { return outgoing(ctx, true, true); }
+
+/* Reads the peer of a packet; false where there is nothing to judge: other protocols, later fragments, TCP
+ * segments that do not open a connection. */
+static __always_inline bool peer_of_packet(struct __sk_buff *skb, u32 direction, struct peer *p)
+{
+	u8 first = 0, next = 0;
+	u32 at;
+	u16 ports[2];
+
+	p->direction = direction;
+	if (bpf_skb_load_bytes(skb, 0, &first, 1))
+		return false;
+	if (first >> 4 == 4) {
+		u16 fragment = 0;
+		if (bpf_skb_load_bytes(skb, 6, &fragment, 2) || bpf_ntohs(fragment) & 0x1fff)
+			return false;
+		if (bpf_skb_load_bytes(skb, 9, &next, 1) ||
+		    bpf_skb_load_bytes(skb, direction == EGRESS ? 16 : 12, &p->address[0], 4))
+			return false;
+		p->family = AF_INET;
+		at = (first & 15) * 4;
+	} else {
+		if (bpf_skb_load_bytes(skb, 6, &next, 1) ||
+		    bpf_skb_load_bytes(skb, direction == EGRESS ? 24 : 8, p->address, 16))
+			return false;
+		p->family = AF_INET6;
+		at = 40;
+		/* Extension headers (RFC 8200): hop-by-hop, routing, destination options, fragment. */
+		for (int i = 0; i < 6; i++) {
+			u8 header[8];
+			if (next != 0 && next != 43 && next != 60 && next != IPPROTO_FRAGMENT)
+				break;
+			if (bpf_skb_load_bytes(skb, at, header, 8))
+				return false;
+			if (next == IPPROTO_FRAGMENT) {
+				if ((header[2] << 8 | header[3]) & 0xfff8)
+					return false;
+				at += 8;
+			} else {
+				at += (header[1] + 1) * 8;
+			}
+			next = header[0];
+		}
+		unmap_address(p);
+	}
+	if (next != IPPROTO_TCP && next != IPPROTO_UDP)
+		return false;
+	if (bpf_skb_load_bytes(skb, at, ports, 4))
+		return false;
+	if (next == IPPROTO_TCP) {
+		u8 flags = 0;
+		if (bpf_skb_load_bytes(skb, at + 13, &flags, 1) || (flags & 0x12) != 0x02)
+			return false;
+	}
+	p->protocol = next;
+	p->port = bpf_ntohs(ports[1]);
+	p->source_port = bpf_ntohs(ports[0]);
+	return true;
+}
+
+/* Packets have no task: the container is the cgroup of the socket. */
+static __always_inline struct container *container_of_packet(struct __sk_buff *skb, u64 *cgroup)
+{
+	u64 id = bpf_skb_cgroup_id(skb);
+	struct container *c = bpf_map_lookup_elem(&containers, &id);
+	for (int level = 1; !c && level <= LEVELS; level++) {
+		id = bpf_skb_ancestor_cgroup_id(skb, level);
+		if (!id)
+			return NULL;
+		c = bpf_map_lookup_elem(&containers, &id);
+	}
+	*cgroup = id;
+	return c;
+}
+
+/* Whether a datagram comes from a peer that its socket is connected to or has sent to. */
+static __always_inline bool answers(struct __sk_buff *skb, struct peer *p)
+{
+	struct sent_key key = { .cookie = bpf_get_socket_cookie(skb), .port = p->source_port };
+	struct bpf_sock *sk = skb->sk;
+
+	if (sk && sk->dst_port && bpf_ntohs(sk->dst_port) == p->source_port)
+		return true;
+	__builtin_memcpy(key.address, p->address, sizeof(key.address));
+	return bpf_map_lookup_elem(&sent_to, &key);
+}
+
+SEC("cgroup_skb/egress")
+int moat_packet_out(struct __sk_buff *skb)
+{
+	u64 cgroup = 0;
+	struct container *c = container_of_packet(skb, &cgroup);
+	struct peer p = {};
+
+	if (!c)
+		return 1;
+	if (c->quarantined)
+		return 0;
+	if (!c->profile || !peer_of_packet(skb, EGRESS, &p))
+		return 1;
+	return judge_connection(&p, c, cgroup, 0);
+}
+
+SEC("cgroup_skb/ingress")
+int moat_packet_in(struct __sk_buff *skb)
+{
+	u64 cgroup = 0;
+	struct container *c = container_of_packet(skb, &cgroup);
+	struct peer p = {};
+
+	if (!c)
+		return 1;
+	if (c->quarantined)
+		return 0;
+	if (!c->profile || !peer_of_packet(skb, INGRESS, &p))
+		return 1;
+	if (p.protocol == IPPROTO_UDP && answers(skb, &p))
+		return 1;
+	return judge_connection(&p, c, cgroup, 0);
+}

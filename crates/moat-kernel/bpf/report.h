@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Sends records to user space. Nothing here changes a verdict. */
+#pragma once
+
+#define RECORDS_A_SECOND 2000
+
+/* One container cannot fill the ring: above its allowance records are counted by rule. */
+static __always_inline bool within_allowance(u64 cgroup)
+{
+	u64 second = bpf_ktime_get_ns() / 1000000000ull;
+	struct allowance *a = bpf_map_lookup_elem(&allowances, &cgroup);
+	if (!a) {
+		struct allowance first = { .second = second, .sent = 1 };
+		bpf_map_update_elem(&allowances, &cgroup, &first, BPF_ANY);
+		return true;
+	}
+	if (a->second != second) {
+		a->second = second;
+		a->sent = 0;
+	}
+	return __sync_fetch_and_add(&a->sent, 1) < RECORDS_A_SECOND;
+}
+
+static __always_inline void suppress(struct record *r)
+{
+	struct suppressed_key key = {
+		.cgroup = r->cgroup,
+		.generation = r->generation,
+		.enforced = r->enforced,
+		.audited = r->audited,
+		.kind = r->kind,
+		.outcome = r->outcome,
+	};
+	u64 one = 1, *value = bpf_map_lookup_elem(&suppressed, &key);
+	count(COUNTER_SUPPRESSED);
+	if (value)
+		__sync_fetch_and_add(value, 1);
+	else if (bpf_map_update_elem(&suppressed, &key, &one, BPF_NOEXIST))
+		count(COUNTER_RING_FULL);
+}
+
+static __always_inline void send(void *data, u64 size)
+{
+	if (bpf_ringbuf_output(&records, data, size, 0))
+		count(COUNTER_RING_FULL);
+}
+
+/* Appends at *end, at most `limit` bytes (a power of two); returns what was appended. */
+static __always_inline u32 append(struct record_buffer *b, u32 *end, const void *from, u32 length, u32 limit)
+{
+	u32 at = *end;
+	if (length > limit)
+		length = limit;
+	if (at >= 2 * (PATH_LIMIT + ARGUMENTS_KEPT) || !length)
+		return 0;
+	if (length == limit ? bpf_probe_read_kernel(b->bytes + at, limit, from) :
+			      bpf_probe_read_kernel(b->bytes + at, length & (limit - 1), from))
+		return 0;
+	*end = at + length;
+	return length;
+}
+
+static __always_inline void describe_actor(struct record *r, struct task_struct *task)
+{
+	r->pid = BPF_CORE_READ(task, tgid);
+	r->parent_pid = BPF_CORE_READ(task, real_parent, tgid);
+	r->uid = BPF_CORE_READ(task, cred, uid.val);
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* System calls, seen as they begin. Attached only while a rule needs it, for it costs every process on the
+ * node: a signal sent here ends the process, but the call itself still takes effect. */
+#pragma once
+
+/* Where a call that changes a file keeps its paths: argument indices, negative for none. Filled by user
+ * space for the numbers of its architecture. */
+struct file_call {
+	s8 used;
+	s8 directory, path;
+	s8 directory2, path2;
+	s8 pad[3];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 512);
+	__type(key, u32);
+	__type(value, struct file_call);
+} file_calls SEC(".maps");
+
+#define AT_FDCWD (-100)
+
+static __always_inline u64 argument(struct pt_regs *regs, s8 index)
+{
+	switch (index) {
+	case 0:
+		return PT_REGS_PARM1_CORE_SYSCALL(regs);
+	case 1:
+		return PT_REGS_PARM2_CORE_SYSCALL(regs);
+	case 2:
+		return PT_REGS_PARM3_CORE_SYSCALL(regs);
+	case 3:
+		return PT_REGS_PARM4_CORE_SYSCALL(regs);
+	}
+	return 0;
+}
+
+/* The directory, or the file itself, that a descriptor stands for; the working directory for AT_FDCWD. */
+static __noinline u32 descriptor_path(struct task_struct *task, s32 descriptor, char *bytes)
+{
+	if (!task || !bytes)
+		return PATH_LIMIT;
+	if (descriptor == AT_FDCWD) {
+		struct fs_struct *fs = BPF_CORE_READ(task, fs);
+		return path_walk(&fs->pwd, bytes);
+	}
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	if (descriptor < 0 || (u32)descriptor >= BPF_CORE_READ(table, max_fds))
+		return PATH_LIMIT;
+	struct file *file = NULL, **slots = BPF_CORE_READ(table, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), &slots[descriptor]);
+	if (!file)
+		return PATH_LIMIT;
+	return path_walk(&file->f_path, bytes);
+}
+
+static __always_inline u32 append_string(struct record_buffer *b, u32 *end, u64 from)
+{
+	u32 at = *end;
+	if (!from || at >= 2 * (PATH_LIMIT + ARGUMENTS_KEPT))
+		return 0;
+	long length = bpf_probe_read_user_str(b->bytes + at, PATH_LIMIT, (void *)from);
+	if (length <= 1 || length > PATH_LIMIT)
+		return 0;
+	*end = at + length - 1;
+	return length - 1;
+}
+
+static __always_inline u32 append_descriptor(struct record_buffer *b, u32 *end, struct task_struct *task, char *scratch, s32 descriptor)
+{
+	u32 offset = descriptor_path(task, descriptor, scratch);
+	return append(b, end, scratch + (offset & (PATH_LIMIT - 1)), PATH_LIMIT - offset, PATH_LIMIT);
+}
+
+static __noinline int report_file_call(struct task_struct *task, struct pt_regs *regs, struct container *c, u64 cgroup, u32 number)
+{
+	u32 zero = 0, end = 0;
+	struct record_buffer *out = bpf_map_lookup_elem(&record_buffers, &zero);
+	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &zero);
+	struct file_call *call = bpf_map_lookup_elem(&file_calls, &number);
+	if (!out || !buffer || !call || !task || !regs || !c || !call->used)
+		return 0;
+	struct record *r = &out->head;
+	__builtin_memset(r, 0, sizeof(*r));
+	r->kind = RECORD_FILE_CALL;
+	r->cgroup = cgroup;
+	r->generation = c->generation;
+	r->enforced = r->audited = NONE;
+	r->number = number;
+	if (!within_allowance(cgroup)) {
+		suppress(r);
+		return 0;
+	}
+	describe_actor(r, task);
+	if (call->path >= 0)
+		r->path_length = append_string(out, &end, argument(regs, call->path));
+	r->arguments_length = append_descriptor(out, &end, task, buffer->bytes, call->directory >= 0 ? (s32)argument(regs, call->directory) : AT_FDCWD);
+	if (call->path2 >= 0) {
+		r->parent_length = append_string(out, &end, argument(regs, call->path2));
+		r->directory_length = append_descriptor(out, &end, task, buffer->bytes, call->directory2 >= 0 ? (s32)argument(regs, call->directory2) : AT_FDCWD);
+	}
+	r->values[0] = argument(regs, 1);
+	r->values[1] = argument(regs, 2);
+	if (end <= 2 * (PATH_LIMIT + ARGUMENTS_KEPT))
+		send(out, sizeof(*r) + end);
+	return 0;
+}
+
+static __noinline int judge_syscall(struct task_struct *task, struct container *c, u64 cgroup, u32 number)
+{
+	u32 zero = 0, profile;
+	if (!task || !c)
+		return 0;
+	profile = c->profile;
+	struct number_key key = { .profile = profile, .kind = NUMBER_SYSCALL, .number = number };
+	struct lists *found = bpf_map_lookup_elem(&numbers, &key);
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &zero);
+	struct record_buffer *out = bpf_map_lookup_elem(&record_buffers, &zero);
+	if (!found || !f || !out)
+		return 0;
+	struct search s = { .facts = f };
+	s.rules = bpf_map_lookup_elem(&rules, &profile);
+	s.list = bpf_map_lookup_elem(&rule_lists, &profile);
+	if (!s.rules || !s.list)
+		return 0;
+	__builtin_memset(f, 0, sizeof(*f));
+	f->enforced = f->audited = NONE;
+	consider(&s, found->match_offset, found->match_count);
+	if (f->enforced == NONE && f->audited == NONE)
+		return 0;
+	u32 outcome = OUTCOME_ALLOWED;
+	if (f->enforced != NONE) {
+		u32 rank = f->enforced;
+		struct rule *rule = bpf_map_lookup_elem(s.rules, &rank);
+		if (!rule || rule->action != ACTION_ALERT) {
+			bpf_send_signal(SIGKILL);
+			outcome = OUTCOME_KILLED_AFTER;
+		}
+	}
+	struct record *r = &out->head;
+	__builtin_memset(r, 0, sizeof(*r));
+	r->kind = RECORD_SYSCALL;
+	r->outcome = outcome;
+	r->cgroup = cgroup;
+	r->generation = c->generation;
+	r->enforced = f->enforced;
+	r->audited = f->audited;
+	r->number = number;
+	describe_actor(r, task);
+	if (within_allowance(cgroup))
+		send(r, sizeof(*r));
+	else
+		suppress(r);
+	return 0;
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(moat_syscall, struct pt_regs *regs, long id)
+{
+	u64 cgroup = bpf_get_current_cgroup_id();
+	struct container *c = bpf_map_lookup_elem(&containers, &cgroup);
+	struct task_struct *task;
+
+	if (id < 0 || id >= 512)
+		return 0;
+	if (!c) {
+		/* Only a task that came to be in a container can be in a cgroup below one. */
+		task = bpf_get_current_task_btf();
+		if (!bpf_task_storage_get(&tasks, task, NULL, 0))
+			return 0;
+		cgroup = current_container(task, &c);
+		if (!c)
+			return 0;
+	}
+	u32 profile = c->profile;
+	struct profile *p = bpf_map_lookup_elem(&profiles, &profile);
+	if (!p || !(p->syscalls[(id >> 6) & 7] >> (id & 63) & 1))
+		return 0;
+	task = bpf_get_current_task_btf();
+	struct task_state *state = bpf_task_storage_get(&tasks, task, NULL, 0);
+	if (state && state->role == ROLE_RUNTIME)
+		return 0;
+	judge_syscall(task, c, cgroup, id);
+	if (p->needs & NEED_FILE_CALLS)
+		report_file_call(task, regs, c, cgroup, id);
+	return 0;
+}

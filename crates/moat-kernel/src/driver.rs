@@ -1,0 +1,46 @@
+//! What the agent asks of a driver, whatever holds the rules.
+
+use std::io;
+use std::sync::Arc;
+
+use moat_policy::RuleSet;
+
+use crate::ContainerScope;
+
+/// What drivers can be asked, whatever holds the rules.
+pub trait Driver: Send {
+    /// Puts `rules` in force for the container, replacing what held before, atomically; on error the last
+    /// complete set still holds.
+    fn apply(&mut self, scope: &ContainerScope, rules: &Arc<RuleSet>) -> Result<(), ApplyError>;
+
+    /// The container is known and nothing selects it: its held starts go on.
+    fn dismiss(&mut self, scope: &ContainerScope) -> Result<(), ApplyError>;
+
+    /// The container is gone.
+    fn release(&mut self, cgroup: u64);
+
+    /// What was lost since the start, by stage.
+    fn losses(&self) -> Vec<moat_event::Loss>;
+}
+
+/// A container start that waits, stopped before its first instruction, for [`Driver::apply`] or
+/// [`Driver::dismiss`] of its cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    pub cgroup: u64,
+    /// In the node's pid namespace.
+    pub pid: u32,
+}
+
+/// Why rules were not put in force.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// More than this kernel or driver can hold; nothing of the set was applied.
+    #[error("rule {rule:?} of policy {policy:?} does not fit: {what}")]
+    DoesNotFit { policy: String, rule: String, what: String },
+    /// The container ended while it was being set up.
+    #[error("the container is gone")]
+    Vanished,
+    #[error("the kernel refused: {0}")]
+    Kernel(#[from] io::Error),
+}

@@ -1,0 +1,164 @@
+//! The bytes that user space and the programs share; `bpf/maps.h` and `bpf/scratch.h` are the other half.
+
+use super::tables::{ListRef, Rule};
+
+/// Longest exact path or name in a key, in bytes (`TEXT_MAX`).
+pub(super) const TEXT_MAX: usize = 248;
+
+/// What a text key names (`enum text_kind`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u16)]
+pub(super) enum TextKind {
+    Path = 1,
+    Name = 2,
+    ParentName = 3,
+    ParentPath = 4,
+}
+
+/// What a number key names (`enum number_kind`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+pub(super) enum NumberKind {
+    User = 1,
+    Syscall = 2,
+}
+
+/// Which automaton (`enum automaton_kind`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub(super) enum AutomatonKind {
+    Path = 0,
+    Name = 1,
+    Arguments = 2,
+}
+
+/// `struct container`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Container {
+    pub generation: u64,
+    pub profile: u32,
+    pub init_pid: u32,
+    pub quarantined: bool,
+    pub root_device: u32,
+}
+
+impl Container {
+    pub fn bytes(&self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        bytes[0..8].copy_from_slice(&self.generation.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&self.profile.to_ne_bytes());
+        bytes[12..16].copy_from_slice(&self.init_pid.to_ne_bytes());
+        bytes[16..20].copy_from_slice(&u32::from(self.quarantined).to_ne_bytes());
+        bytes[20..24].copy_from_slice(&self.root_device.to_ne_bytes());
+        bytes
+    }
+}
+
+/// A device number as the kernel keeps it: 12 bits major, 20 bits minor.
+pub(super) fn kernel_device(device: u64) -> u32 {
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    (major << 20) | (minor & 0xf_ffff)
+}
+
+pub(super) fn text_key(profile: u32, kind: TextKind, text: &[u8]) -> [u8; 8 + TEXT_MAX] {
+    let mut key = [0; 8 + TEXT_MAX];
+    let length = text.len().min(TEXT_MAX);
+    key[0..4].copy_from_slice(&profile.to_ne_bytes());
+    key[4..6].copy_from_slice(&(kind as u16).to_ne_bytes());
+    key[6..8].copy_from_slice(&(length as u16).to_ne_bytes());
+    key[8..8 + length].copy_from_slice(&text[..length]);
+    key
+}
+
+pub(super) fn prefix_key(profile: u32, prefix: &[u8]) -> [u8; 8 + TEXT_MAX] {
+    let mut key = [0; 8 + TEXT_MAX];
+    let length = prefix.len().min(TEXT_MAX);
+    key[0..4].copy_from_slice(&(32 + length as u32 * 8).to_ne_bytes());
+    key[4..8].copy_from_slice(&profile.to_ne_bytes());
+    key[8..8 + length].copy_from_slice(&prefix[..length]);
+    key
+}
+
+pub(super) fn number_key(profile: u32, kind: NumberKind, number: u64) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[0..4].copy_from_slice(&profile.to_ne_bytes());
+    key[4..8].copy_from_slice(&(kind as u32).to_ne_bytes());
+    key[8..16].copy_from_slice(&number.to_ne_bytes());
+    key
+}
+
+/// `length` bits of the address count.
+pub(super) fn address_key(profile: u32, network: &ipnet::IpNet) -> [u8; 28] {
+    let mut key = [0; 28];
+    let length = u32::from(network.prefix_len());
+    key[0..4].copy_from_slice(&(64 + length).to_ne_bytes());
+    key[4..8].copy_from_slice(&profile.to_ne_bytes());
+    match network {
+        ipnet::IpNet::V4(network) => {
+            key[8..12].copy_from_slice(&4u32.to_ne_bytes());
+            key[12..16].copy_from_slice(&network.network().octets());
+        }
+        ipnet::IpNet::V6(network) => {
+            key[8..12].copy_from_slice(&6u32.to_ne_bytes());
+            key[12..28].copy_from_slice(&network.network().octets());
+        }
+    }
+    key
+}
+
+pub(super) fn automaton_key(profile: u32, kind: AutomatonKind) -> [u8; 8] {
+    (u64::from(profile) << 32 | u64::from(kind as u32)).to_ne_bytes()
+}
+
+impl ListRef {
+    /// `struct lists`.
+    pub fn bytes(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        for (index, word) in
+            [self.match_offset, self.match_count, self.except_offset, self.except_count].iter().enumerate()
+        {
+            bytes[index * 4..index * 4 + 4].copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+
+    /// A mask, where the kernel reads one in place of lists.
+    pub fn mask(bits: u64) -> ListRef {
+        ListRef { match_offset: bits as u32, match_count: (bits >> 32) as u32, ..ListRef::default() }
+    }
+}
+
+impl Rule {
+    /// `struct rule`.
+    pub fn bytes(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes[0] = self.action;
+        bytes[1] = self.flags;
+        bytes[2] = self.origins;
+        bytes[3] = self.sources;
+        for (index, half) in
+            [self.name_bit, self.arguments_bit, self.parent_bit, self.user_bit, self.protocols].iter().enumerate()
+        {
+            bytes[4 + index * 2..6 + index * 2].copy_from_slice(&half.to_ne_bytes());
+        }
+        for (index, word) in [
+            self.ports.offset,
+            self.ports.count,
+            self.except_ports.offset,
+            self.except_ports.count,
+        ]
+        .iter()
+        .enumerate()
+        {
+            bytes[16 + index * 4..20 + index * 4].copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+}
+
+/// A ruled expression set, ready for the kernel (`struct automaton` and its table).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AutomatonTable {
+    pub header: [u8; 24 + 256],
+    pub words: Vec<u32>,
+}

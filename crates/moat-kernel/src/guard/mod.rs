@@ -1,0 +1,287 @@
+//! The guard driver: for kernels that refuse BPF LSM programs.
+//!
+//! Two halves hold the same rules. Permission events of fanotify answer `EPERM` to executions and opens
+//! ([`crate::fanotify`]); kernel programs judge every execution with its arguments before its first
+//! instruction, connections, and system calls. This module owns the second half and puts both together.
+
+mod file_calls;
+mod holds;
+mod layout;
+mod network;
+mod object;
+mod profiles;
+mod reader;
+pub mod record_bytes;
+mod tables;
+mod tasks;
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, RwLock};
+
+use libbpf_rs::{Link, MapCore, MapFlags, MapHandle};
+use moat_event::{Loss, LossStage};
+use moat_policy::{Evaluator, RuleSet, Users};
+
+pub use self::tasks::Tasks;
+
+use self::holds::Holds;
+use self::layout::{Container, kernel_device};
+use self::network::Links;
+use self::object::{Loaded, io_error};
+use self::profiles::{Profile, Profiles};
+use self::reader::Reader;
+use crate::driver::{ApplyError, Driver, Held};
+use crate::fanotify::FilePermissions;
+use crate::{ContainerScope, Sink};
+
+/// What the guard needs to know about the node.
+#[derive(Debug, Clone)]
+pub struct GuardConfig {
+    /// Base names of OCI runtimes; what they start in a cgroup that is not known waits until it is.
+    pub oci_runtimes: Vec<String>,
+    /// Index of the cgroup v1 controller that tells containers apart; `None` where there is cgroup v2.
+    pub v1_controller: Option<i32>,
+}
+
+impl Default for GuardConfig {
+    fn default() -> Self {
+        let oci_runtimes = ["runc", "crun", "youki", "docker-runc"].map(String::from).to_vec();
+        GuardConfig { oci_runtimes, v1_controller: None }
+    }
+}
+
+/// Why the guard could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("the kernel refused the guard's programs: {0}; `moat doctor` tells what is missing")]
+    Kernel(#[from] libbpf_rs::Error),
+    #[error("the guard's object has no {kind} {name:?}; build Moat anew")]
+    Missing { kind: &'static str, name: &'static str },
+    #[error("cannot start the guard: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// The rules that the agent itself decides by for one container.
+#[derive(Debug, Clone)]
+pub(crate) struct Judge {
+    pub index: Arc<Evaluator>,
+    pub generation: u64,
+    pub init_pid: u32,
+}
+
+/// Judges by cgroup, shared with the thread that reads records.
+pub(crate) type Judges = Arc<RwLock<HashMap<u64, Judge>>>;
+
+/// A container whose rules are in force.
+#[derive(Debug)]
+struct Managed {
+    profile: Option<Arc<Profile>>,
+    // Detached when dropped.
+    _links: Links,
+}
+
+/// The loaded driver. Dropping it leaves nothing in the kernel and lets every held start go on.
+#[derive(Debug)]
+pub struct Guard {
+    // In the order in which they must go: first nothing is judged any more, then the reader ends.
+    managed: HashMap<u64, Managed>,
+    files: FilePermissions,
+    syscalls: Option<Link>,
+    _links: [Link; 2],
+    reader: Reader,
+    holds: Holds,
+    judges: Judges,
+    tasks: Arc<Tasks>,
+    containers: MapHandle,
+    profiles: Profiles,
+    loaded: Loaded,
+    sink: Sink,
+}
+
+impl Guard {
+    /// Loads the programs and starts reading. Records go to `sink`, container starts that wait to `held`.
+    ///
+    /// # Errors
+    /// When this kernel refuses a program; nothing is left loaded then.
+    pub fn load(config: &GuardConfig, sink: Sink, held: SyncSender<Held>) -> Result<Guard, LoadError> {
+        let mut loaded = Loaded::load(config.v1_controller)?;
+        let runtimes = loaded.map("runtimes")?;
+        for name in &config.oci_runtimes {
+            let mut key = [0; 16];
+            if let Some(place) = key.get_mut(..name.len().min(15)) {
+                place.copy_from_slice(&name.as_bytes()[..name.len().min(15)]);
+            }
+            runtimes.update(&key, &1u32.to_ne_bytes(), MapFlags::ANY)?;
+        }
+        let calls = loaded.map("file_calls")?;
+        for (number, row) in file_calls::rows() {
+            calls.update(&number.to_ne_bytes(), &row, MapFlags::ANY)?;
+        }
+        let judges = Judges::default();
+        let tasks = Arc::new(Tasks::new(loaded.map("tasks")?));
+        let profiles = Profiles::new(&loaded)?;
+        let holds = Holds::new(loaded.map("holds")?);
+        let files = FilePermissions::new(sink.clone(), Arc::clone(&tasks) as Arc<_>)?;
+        let reader = Reader::start(&loaded, Arc::clone(&judges), sink.clone(), held)?;
+        // The fork program first: a runtime that is marked must pass the mark on to its children.
+        let links = [loaded.attach("moat_fork")?, loaded.attach("moat_exec")?];
+        Ok(Guard {
+            managed: HashMap::new(),
+            files,
+            syscalls: None,
+            _links: links,
+            reader,
+            holds,
+            judges,
+            tasks,
+            containers: loaded.map("containers")?,
+            profiles,
+            loaded,
+            sink,
+        })
+    }
+
+    fn put(&mut self, scope: &ContainerScope, rules: Option<&Arc<RuleSet>>) -> Result<(), ApplyError> {
+        let root = PathBuf::from(format!("/proc/{}/root", scope.init_pid));
+        let device = fs::metadata(&root).map_err(|_| ApplyError::Vanished)?.dev();
+        let profile = match rules {
+            Some(rules) if !rules.rules.is_empty() => {
+                Some(self.profiles.put(rules, &users(scope.init_pid))?)
+            }
+            _ => None,
+        };
+        let links = match &profile {
+            Some(profile) => Links::attach(&mut self.loaded, scope, profile)?,
+            None => Links::default(),
+        };
+        // What user space answers is in place before the kernel's half, so that neither judges alone by new
+        // rules while the other still judges by old ones for longer than this function takes.
+        match (&profile, rules) {
+            (Some(profile), Some(rules)) => self.files.apply(scope, rules, &profile.index)?,
+            _ => self.files.release(scope.cgroup),
+        }
+        if !self.managed.contains_key(&scope.cgroup)
+            && let Some(directory) = &scope.cgroup_directory
+        {
+            self.tasks.adopt(directory, scope.init_pid);
+        }
+        let generation = rules.map_or(0, |rules| rules.generation);
+        self.judge_by(scope, profile.as_deref(), generation);
+        let container = Container {
+            generation,
+            profile: profile.as_ref().map_or(0, |profile| profile.id),
+            init_pid: scope.init_pid,
+            quarantined: false,
+            root_device: kernel_device(device),
+        };
+        self.containers
+            .update(&scope.cgroup.to_ne_bytes(), &container.bytes(), MapFlags::ANY)
+            .map_err(|error| ApplyError::Kernel(io_error(&error)))?;
+        self.managed.insert(scope.cgroup, Managed { profile, _links: links });
+        self.profiles.sweep();
+        self.watch_syscalls()?;
+        let judge = self.judges.read().ok().and_then(|judges| judges.get(&scope.cgroup).cloned());
+        self.holds.settle(scope, judge.as_ref(), &self.tasks, &self.sink);
+        Ok(())
+    }
+
+    fn judge_by(&self, scope: &ContainerScope, profile: Option<&Profile>, generation: u64) {
+        let Ok(mut judges) = self.judges.write() else { return };
+        match profile {
+            Some(profile) => {
+                let index = Arc::clone(&profile.index);
+                judges.insert(scope.cgroup, Judge { index, generation, init_pid: scope.init_pid });
+            }
+            None => {
+                judges.remove(&scope.cgroup);
+            }
+        }
+    }
+
+    /// System calls are watched only while a rule needs it: watching them slows every process of the node.
+    fn watch_syscalls(&mut self) -> Result<(), ApplyError> {
+        let needed = self
+            .managed
+            .values()
+            .any(|managed| managed.profile.as_ref().is_some_and(|profile| profile.watches_syscalls()));
+        match (needed, &self.syscalls) {
+            (true, None) => {
+                let link = self.loaded.attach("moat_syscall").map_err(|error| {
+                    ApplyError::Kernel(std::io::Error::other(error.to_string()))
+                })?;
+                self.syscalls = Some(link);
+            }
+            (false, Some(_)) => self.syscalls = None,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Cuts a container off from the network, or lets it back.
+    pub fn quarantine(&mut self, cgroup: u64, quarantined: bool) -> Result<(), ApplyError> {
+        let key = cgroup.to_ne_bytes();
+        let lookup = self.containers.lookup(&key, MapFlags::ANY);
+        let Some(mut value) = lookup.map_err(|error| ApplyError::Kernel(io_error(&error)))? else {
+            return Err(ApplyError::Vanished);
+        };
+        if let Some(place) = value.get_mut(16..20) {
+            place.copy_from_slice(&u32::from(quarantined).to_ne_bytes());
+        }
+        self.containers.update(&key, &value, MapFlags::ANY).map_err(|error| ApplyError::Kernel(io_error(&error)))
+    }
+
+    /// Sets of rules that are in the kernel now.
+    pub fn profiles(&self) -> usize {
+        self.profiles.len()
+    }
+}
+
+impl Driver for Guard {
+    fn apply(&mut self, scope: &ContainerScope, rules: &Arc<RuleSet>) -> Result<(), ApplyError> {
+        self.put(scope, Some(rules))
+    }
+
+    fn dismiss(&mut self, scope: &ContainerScope) -> Result<(), ApplyError> {
+        self.put(scope, None)
+    }
+
+    fn release(&mut self, cgroup: u64) {
+        let _ = self.containers.delete(&cgroup.to_ne_bytes());
+        self.files.release(cgroup);
+        if let Ok(mut judges) = self.judges.write() {
+            judges.remove(&cgroup);
+        }
+        self.managed.remove(&cgroup);
+        self.profiles.sweep();
+        self.holds.let_go(cgroup);
+        if let Err(error) = self.watch_syscalls() {
+            tracing::warn!(%error, "cannot change which system calls are watched");
+        }
+    }
+
+    fn losses(&self) -> Vec<Loss> {
+        let mut losses = vec![
+            Loss { stage: LossStage::RingBuffer, events: self.reader.lost_in_kernel() },
+            Loss { stage: LossStage::Pipeline, events: self.sink.lost() },
+        ];
+        losses.extend(self.files.losses());
+        losses
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // A start that waits must not wait for ever.
+        self.holds.let_all_go();
+    }
+}
+
+/// The users of a container, by its own `/etc/passwd` and in the node's numbers.
+fn users(init_pid: u32) -> Users {
+    let passwd = fs::read(format!("/proc/{init_pid}/root/etc/passwd")).unwrap_or_default();
+    Users::parse(&passwd)
+}

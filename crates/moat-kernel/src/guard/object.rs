@@ -1,0 +1,83 @@
+//! The loaded kernel object: its programs and maps by name.
+
+use std::io;
+use std::time::Duration;
+
+use libbpf_rs::{Link, MapCore, MapHandle, Object, ObjectBuilder, PrintLevel, ProgramMut};
+
+use super::LoadError;
+
+/// Aligned as ELF readers want it.
+#[repr(align(8))]
+struct Aligned<T: ?Sized>(T);
+
+static OBJECT: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/guard.bpf.o")));
+
+/// The kernel's programs and maps. Dropping it detaches and frees all of them: nothing is pinned.
+pub(super) struct Loaded {
+    object: Object,
+}
+
+impl Loaded {
+    /// Loads every program into the kernel; attaches none. `v1_controller` is the index of the cgroup v1
+    /// controller that tells containers apart, where there is no cgroup v2.
+    pub fn load(v1_controller: Option<i32>) -> Result<Loaded, LoadError> {
+        // What libbpf has to say goes to our log, not to the terminal of whoever runs the agent.
+        libbpf_rs::set_print(Some((PrintLevel::Warn, |_, text| tracing::debug!(libbpf = text.trim_end()))));
+        let mut open = ObjectBuilder::default().name("moat")?.open_memory(&OBJECT.0)?;
+        if let Some(controller) = v1_controller {
+            for mut map in open.maps_mut() {
+                if map.name().to_string_lossy().ends_with(".rodata")
+                    && let Some(value) = map.initial_value_mut()
+                    && let Some(first) = value.first_chunk_mut::<4>()
+                {
+                    *first = controller.to_ne_bytes();
+                }
+            }
+        }
+        Ok(Loaded { object: open.load()? })
+    }
+
+    /// A handle on a map of its own.
+    pub fn map(&self, name: &'static str) -> Result<MapHandle, LoadError> {
+        let map = self
+            .object
+            .maps()
+            .find(|map| map.name() == name)
+            .ok_or(LoadError::Missing { kind: "map", name })?;
+        Ok(MapHandle::try_from(&map)?)
+    }
+
+    fn program(&mut self, name: &'static str) -> Result<ProgramMut<'_>, LoadError> {
+        self.object
+            .progs_mut()
+            .find(|program| program.name() == name)
+            .ok_or(LoadError::Missing { kind: "program", name })
+    }
+
+    /// Attaches a tracepoint program.
+    pub fn attach(&mut self, name: &'static str) -> Result<Link, LoadError> {
+        Ok(self.program(name)?.attach()?)
+    }
+
+    /// Attaches a program to one cgroup directory.
+    pub fn attach_cgroup(&mut self, name: &'static str, directory: &std::fs::File) -> Result<Link, LoadError> {
+        use std::os::fd::AsRawFd;
+        Ok(self.program(name)?.attach_cgroup(directory.as_raw_fd())?)
+    }
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded").finish_non_exhaustive()
+    }
+}
+
+/// How long a reader of a ring waits before it looks at its stop flag again.
+pub(super) const RING_POLL: Duration = Duration::from_secs(1);
+
+/// libbpf's errors as the operating system's.
+pub(super) fn io_error(error: &libbpf_rs::Error) -> io::Error {
+    io::Error::other(error.to_string())
+}

@@ -1,0 +1,230 @@
+//! Profiles in the kernel's maps: one set of tables, shared by all containers whose rules mean the same.
+//!
+//! A profile is written whole before any container points at it and taken away after the last one has left,
+//! so that a container always sees one complete set. What does not fit is taken back whole.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+
+use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
+use moat_policy::{Evaluator, RuleSet, Users};
+
+use super::layout::{AutomatonKind, automaton_key, number_key, prefix_key, text_key};
+use super::object::{Loaded, io_error};
+use super::tables::Tables;
+use super::{LoadError, layout};
+use crate::ApplyError;
+
+/// `BPF_F_INNER_MAP`: arrays of any length may stand in the outer map.
+const BPF_F_INNER_MAP: u32 = 1 << 12;
+
+/// The maps that hold profiles.
+#[derive(Debug)]
+pub(super) struct Profiles {
+    profiles: MapHandle,
+    rules: MapHandle,
+    rule_lists: MapHandle,
+    automata: MapHandle,
+    automaton_tables: MapHandle,
+    texts: MapHandle,
+    prefixes: MapHandle,
+    numbers: MapHandle,
+    addresses: MapHandle,
+    known: HashMap<Key, Arc<Profile>>,
+    next: u32,
+}
+
+/// Containers with equal rules and equal users share a profile.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    hash: String,
+    users: Users,
+}
+
+/// One profile in force; the tables are kept as the list of what to take away.
+pub(super) struct Profile {
+    pub id: u32,
+    pub index: Arc<Evaluator>,
+    tables: Tables,
+}
+
+impl Profile {
+    pub fn egress(&self) -> bool {
+        self.tables.egress
+    }
+
+    pub fn ingress(&self) -> bool {
+        self.tables.ingress
+    }
+
+    /// Whether some rule needs system calls to be watched.
+    pub fn watches_syscalls(&self) -> bool {
+        self.tables.syscalls.iter().any(|word| *word != 0)
+    }
+}
+
+impl std::fmt::Debug for Profile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Profile").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Profiles {
+    pub fn new(loaded: &Loaded) -> Result<Profiles, LoadError> {
+        Ok(Profiles {
+            profiles: loaded.map("profiles")?,
+            rules: loaded.map("rules")?,
+            rule_lists: loaded.map("rule_lists")?,
+            automata: loaded.map("automata")?,
+            automaton_tables: loaded.map("automaton_tables")?,
+            texts: loaded.map("texts")?,
+            prefixes: loaded.map("prefixes")?,
+            numbers: loaded.map("numbers")?,
+            addresses: loaded.map("addresses")?,
+            known: HashMap::new(),
+            next: 1,
+        })
+    }
+
+    /// The profile of these rules, written to the kernel unless it is there already.
+    pub fn put(&mut self, rules: &Arc<RuleSet>, users: &Users) -> Result<Arc<Profile>, ApplyError> {
+        let key = Key { hash: rules.hash.clone(), users: users.clone() };
+        if let Some(profile) = self.known.get(&key) {
+            return Ok(Arc::clone(profile));
+        }
+        let tables = Tables::compile(rules, users)?;
+        let index = Evaluator::new(Arc::clone(rules), users)
+            .map_err(|error| ApplyError::Kernel(io::Error::other(error.to_string())))?;
+        let profile = Profile { id: self.next, index: Arc::new(index), tables };
+        self.next = self.next.checked_add(1).unwrap_or(1);
+        if let Err(error) = self.write(&profile) {
+            self.erase(&profile);
+            return Err(full(rules, &error));
+        }
+        let profile = Arc::new(profile);
+        self.known.insert(key, Arc::clone(&profile));
+        Ok(profile)
+    }
+
+    /// Takes away the profiles that nobody uses any more.
+    pub fn sweep(&mut self) {
+        let unused: Vec<Key> = self
+            .known
+            .iter()
+            .filter(|(_, profile)| Arc::strong_count(profile) == 1)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in unused {
+            if let Some(profile) = self.known.remove(&key) {
+                self.erase(&profile);
+            }
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    fn write(&self, profile: &Profile) -> Result<(), libbpf_rs::Error> {
+        let (id, tables) = (profile.id, &profile.tables);
+        let any = MapFlags::ANY;
+        let outer = id.to_ne_bytes();
+
+        let rules: Vec<[u8; 32]> = tables.rules.iter().map(super::tables::Rule::bytes).collect();
+        put_array(&self.rules, &outer, "moat_rules", &rules)?;
+        let lists: Vec<[u8; 4]> = tables.lists.iter().map(|word| word.to_ne_bytes()).collect();
+        put_array(&self.rule_lists, &outer, "moat_lists", &lists)?;
+        for (kind, automaton) in &tables.automata {
+            let key = automaton_key(id, *kind);
+            let words: Vec<[u8; 4]> = automaton.words.iter().map(|word| word.to_ne_bytes()).collect();
+            put_array(&self.automaton_tables, &key, "moat_automaton", &words)?;
+            self.automata.update(&key, &automaton.header, any)?;
+        }
+        for (kind, text, list) in &tables.texts {
+            self.texts.update(&text_key(id, *kind, text), &list.bytes(), any)?;
+        }
+        for (prefix, list) in &tables.prefixes {
+            self.prefixes.update(&prefix_key(id, prefix), &list.bytes(), any)?;
+        }
+        for (kind, number, list) in &tables.numbers {
+            self.numbers.update(&number_key(id, *kind, *number), &list.bytes(), any)?;
+        }
+        for (network, list) in &tables.addresses {
+            self.addresses.update(&layout::address_key(id, network), &list.bytes(), any)?;
+        }
+        self.profiles.update(&outer, &head(tables), any)
+    }
+
+    /// Deletes whatever of the profile is there; what is not there needs no deleting.
+    fn erase(&self, profile: &Profile) {
+        let (id, tables) = (profile.id, &profile.tables);
+        let outer = id.to_ne_bytes();
+        let _ = self.profiles.delete(&outer);
+        for (kind, text, _) in &tables.texts {
+            let _ = self.texts.delete(&text_key(id, *kind, text));
+        }
+        for (prefix, _) in &tables.prefixes {
+            let _ = self.prefixes.delete(&prefix_key(id, prefix));
+        }
+        for (kind, number, _) in &tables.numbers {
+            let _ = self.numbers.delete(&number_key(id, *kind, *number));
+        }
+        for (network, _) in &tables.addresses {
+            let _ = self.addresses.delete(&layout::address_key(id, network));
+        }
+        for kind in [AutomatonKind::Path, AutomatonKind::Name, AutomatonKind::Arguments] {
+            let key = automaton_key(id, kind);
+            let _ = self.automata.delete(&key);
+            let _ = self.automaton_tables.delete(&key);
+        }
+        let _ = self.rule_lists.delete(&outer);
+        let _ = self.rules.delete(&outer);
+    }
+}
+
+/// `struct profile`.
+fn head(tables: &Tables) -> [u8; 80] {
+    let mut bytes = [0; 80];
+    bytes[0..4].copy_from_slice(&tables.needs.to_ne_bytes());
+    bytes[4..8].copy_from_slice(&tables.always.offset.to_ne_bytes());
+    bytes[8..12].copy_from_slice(&tables.always.count.to_ne_bytes());
+    for (index, word) in tables.syscalls.iter().enumerate() {
+        bytes[16 + index * 8..24 + index * 8].copy_from_slice(&word.to_ne_bytes());
+    }
+    bytes
+}
+
+/// Makes an array with these rows and puts it into a map of maps.
+fn put_array<const SIZE: usize>(
+    outer: &MapHandle,
+    key: &[u8],
+    name: &str,
+    rows: &[[u8; SIZE]],
+) -> Result<(), libbpf_rs::Error> {
+    let options = libbpf_sys::bpf_map_create_opts {
+        sz: size_of::<libbpf_sys::bpf_map_create_opts>() as libbpf_sys::size_t,
+        map_flags: BPF_F_INNER_MAP,
+        ..Default::default()
+    };
+    let length = rows.len().max(1) as u32;
+    let array = MapHandle::create(MapType::Array, Some(name), 4, SIZE as u32, length, &options)?;
+    if !rows.is_empty() {
+        let keys: Vec<u8> = (0..length).flat_map(u32::to_ne_bytes).collect();
+        array.update_batch(&keys, rows.as_flattened(), length, MapFlags::ANY, MapFlags::ANY)?;
+    }
+    outer.update(key, &(array.as_fd().as_raw_fd() as u32).to_ne_bytes(), MapFlags::ANY)
+}
+
+/// A kernel map that is full is a set that does not fit; it is named by its first rule.
+fn full(rules: &RuleSet, error: &libbpf_rs::Error) -> ApplyError {
+    match (error.kind(), rules.rules.first()) {
+        (libbpf_rs::ErrorKind::Other | libbpf_rs::ErrorKind::OutOfMemory, Some(rule)) => ApplyError::DoesNotFit {
+            policy: rule.policy.to_string(),
+            rule: rule.rule.to_string(),
+            what: format!("the kernel's tables are full ({} rules in this set): {error}", rules.rules.len()),
+        },
+        _ => ApplyError::Kernel(io_error(error)),
+    }
+}

@@ -1,0 +1,247 @@
+//! The thread that reads what the programs send.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
+
+use libbpf_rs::{MapCore, MapFlags, MapHandle, RingBufferBuilder};
+use moat_policy::activity::{Actor, FileAccess};
+use moat_policy::model::RuleAction;
+use moat_policy::{Activity, Verdict};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::object::{Loaded, RING_POLL};
+use super::record_bytes::{Decoded, FileCall, decode};
+use super::{Judges, LoadError, file_calls, holds};
+use crate::driver::Held;
+use crate::record::{Act, Outcome, RawProcess, Record};
+use crate::{Sink, process};
+
+/// `enum counter` in `bpf/maps.h`: only what is lost for good counts here.
+const COUNTER_RING_FULL: u32 = 0;
+
+/// Owns the reading thread; dropping it ends the thread.
+#[derive(Debug)]
+pub(super) struct Reader {
+    stop: Arc<AtomicBool>,
+    lost: Arc<AtomicU64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct State {
+    judges: Judges,
+    sink: Sink,
+    held: SyncSender<Held>,
+    holds: MapHandle,
+    counters: MapHandle,
+    suppressed: MapHandle,
+    told: HashSet<u32>,
+    /// System calls that were never decided on, because their container was above its allowance.
+    unjudged: u64,
+}
+
+impl Reader {
+    pub fn start(
+        loaded: &Loaded,
+        judges: Judges,
+        sink: Sink,
+        held: SyncSender<Held>,
+    ) -> Result<Reader, LoadError> {
+        let (records, hold_ring) = (loaded.map("records")?, loaded.map("hold_ring")?);
+        let mut state = State {
+            judges,
+            sink,
+            held,
+            holds: loaded.map("holds")?,
+            counters: loaded.map("counters")?,
+            suppressed: loaded.map("suppressed")?,
+            told: HashSet::new(),
+            unjudged: 0,
+        };
+        let stop = Arc::new(AtomicBool::new(false));
+        let lost = Arc::new(AtomicU64::new(0));
+        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&lost));
+        let thread = std::thread::Builder::new().name(String::from("moat-records")).spawn(move || {
+            if let Err(error) = state.run(&records, &hold_ring, &stopped, &counted) {
+                tracing::error!(%error, "reading kernel records ended");
+            }
+        })?;
+        Ok(Reader { stop, lost, thread: Some(thread) })
+    }
+
+    /// Records that did not fit into the kernel's ring.
+    pub fn lost_in_kernel(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl State {
+    fn run(
+        &mut self,
+        records: &MapHandle,
+        hold_ring: &MapHandle,
+        stop: &AtomicBool,
+        lost: &AtomicU64,
+    ) -> Result<(), libbpf_rs::Error> {
+        let state = std::cell::RefCell::new(self);
+        let mut builder = RingBufferBuilder::new();
+        builder.add(hold_ring, |bytes| {
+            if let Some(pid) = bytes.first_chunk::<4>() {
+                state.borrow_mut().hold(u32::from_ne_bytes(*pid));
+            }
+            0
+        })?;
+        builder.add(records, |bytes| {
+            state.borrow_mut().record(bytes);
+            0
+        })?;
+        let ring = builder.build()?;
+        while !stop.load(Ordering::Relaxed) {
+            ring.poll(RING_POLL)?;
+            let mut state = state.borrow_mut();
+            state.sweep();
+            lost.store(state.lost(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, pid: u32) {
+        let Some(cgroup) = holds::cgroup_of(&self.holds, pid) else { return };
+        // The agent asks again by sweeping where this queue is full.
+        if self.held.try_send(Held { cgroup, pid }).is_ok() {
+            self.told.insert(pid);
+        }
+    }
+
+    /// Notices that were lost on the way: no start may wait unheard.
+    fn sweep(&mut self) {
+        let waiting = holds::waiting(&self.holds);
+        self.told.retain(|pid| waiting.contains(pid));
+        for pid in waiting {
+            if !self.told.contains(&pid) {
+                self.hold(pid);
+            }
+        }
+        self.drain_suppressed();
+    }
+
+    /// What was above a container's allowance comes as counts.
+    fn drain_suppressed(&mut self) {
+        let keys: Vec<Vec<u8>> = self.suppressed.keys().collect();
+        for key in keys {
+            let Ok(Some(value)) = self.suppressed.lookup_and_delete(&key) else { continue };
+            let count = value.first_chunk::<8>().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+            match suppressed_record(&key, count) {
+                Some(record) => self.sink.put(record),
+                None => self.unjudged += count,
+            }
+        }
+    }
+
+    fn lost(&self) -> u64 {
+        let Ok(Some(values)) = self.counters.lookup_percpu(&COUNTER_RING_FULL.to_ne_bytes(), MapFlags::ANY) else {
+            return self.unjudged;
+        };
+        let full: u64 = values
+            .iter()
+            .filter_map(|value| value.first_chunk::<8>())
+            .map(|bytes| u64::from_ne_bytes(*bytes))
+            .sum();
+        full + self.unjudged
+    }
+
+    fn record(&mut self, bytes: &[u8]) {
+        match decode(bytes, file_calls::name) {
+            Ok(Decoded::Record(mut record)) => {
+                process::complete(&mut record.process);
+                self.sink.put(record);
+            }
+            Ok(Decoded::FileCall(call)) => self.file_call(&call),
+            Err(error) => tracing::error!(%error, "the kernel sent bytes that are no record"),
+        }
+    }
+
+    /// Decides on a call that has already taken effect.
+    fn file_call(&self, call: &FileCall) {
+        let Some(judge) = self.judges.read().ok().and_then(|judges| judges.get(&call.cgroup).cloned()) else {
+            return;
+        };
+        let mut actor =
+            RawProcess { pid: call.pid, parent_pid: call.parent_pid, uid: call.uid, ..RawProcess::default() };
+        process::complete(&mut actor);
+        for (path, operation) in file_calls::effects(call) {
+            let activity = Activity::File(FileAccess {
+                path: &path,
+                operation,
+                actor: Actor { executable: &actor.executable, uid: call.uid },
+            });
+            let decision = judge.index.decide(&activity);
+            let rank = |verdict: Verdict<'_>| match verdict {
+                Verdict::Match { index, .. } => Some(index),
+                Verdict::NoMatch | Verdict::NeedsArguments => None,
+            };
+            let (enforced, audited) = (rank(decision.enforced), rank(decision.audited));
+            if enforced.is_none() && audited.is_none() {
+                continue;
+            }
+            // Block cannot be held here, and killing is more than it asks for.
+            let kill = decision.enforced.rule().is_some_and(|rule| rule.action >= RuleAction::KillProcess);
+            let outcome = if kill && end(call.pid).is_ok() { Outcome::KilledAfter } else { Outcome::Allowed };
+            self.sink.put(Record {
+                cgroup: call.cgroup,
+                generation: judge.generation,
+                enforced,
+                audited,
+                outcome,
+                process: actor.clone(),
+                act: Act::File { path, operation },
+                count: 1,
+            });
+        }
+    }
+}
+
+fn end(pid: u32) -> io::Result<()> {
+    let pid = Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidInput)?;
+    let descriptor = pidfd_open(pid, PidfdFlags::empty())?;
+    Ok(pidfd_send_signal(&descriptor, Signal::KILL)?)
+}
+
+/// `struct suppressed_key`: which rule, without the particulars.
+fn suppressed_record(key: &[u8], count: u64) -> Option<Record> {
+    let long = |at: usize| Some(u64::from_ne_bytes(key.get(at..at + 8)?.try_into().ok()?));
+    let word = |at: usize| Some(u32::from_ne_bytes(key.get(at..at + 4)?.try_into().ok()?));
+    let rank = |word: u32| (word != u32::MAX).then_some(word as usize);
+    let outcome = match word(28)? {
+        0 => Outcome::Allowed,
+        1 => Outcome::Denied,
+        2 => Outcome::Killed,
+        _ => Outcome::KilledAfter,
+    };
+    let (enforced, audited) = (rank(word(16)?), rank(word(20)?));
+    if enforced.is_none() && audited.is_none() {
+        return None;
+    }
+    Some(Record {
+        cgroup: long(0)?,
+        generation: long(8)?,
+        enforced,
+        audited,
+        outcome,
+        process: RawProcess::default(),
+        act: Act::Repeated,
+        count,
+    })
+}

@@ -1,0 +1,643 @@
+//! A rule set as the kernel reads it: pure, so that it can be tested without one.
+//!
+//! Every selector leads to a list of ranks; the kernel looks up what an act selects, walks those lists in
+//! rank order and takes the first rule that agrees. Lists with equal content are stored once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use moat_event::{Direction, FileOperation, Protocol};
+use moat_policy::automaton::{Automaton, AutomatonError};
+use moat_policy::glob::{Glob, Shape};
+use moat_policy::model::{
+    DriftMatcher, ExecutableList, NetworkMatcher, OriginMatcher, ProcessMatcher, RuleAction,
+};
+use moat_policy::rule_set::Matcher;
+use moat_policy::{EffectiveRule, RuleSet, Users};
+
+use super::file_calls;
+use super::layout::{AutomatonKind, AutomatonTable, NumberKind, TEXT_MAX, TextKind};
+use crate::ApplyError;
+
+/// Bits of `enum need` in `bpf/maps.h`.
+pub(super) mod need {
+    pub const NAME: u32 = 1 << 0;
+    pub const PATH: u32 = 1 << 1;
+    pub const PREFIX: u32 = 1 << 2;
+    pub const PARENT: u32 = 1 << 3;
+    pub const PARENT_PATH: u32 = 1 << 4;
+    pub const USER: u32 = 1 << 5;
+    pub const SOURCE: u32 = 1 << 6;
+    pub const PATH_AUTOMATON: u32 = 1 << 7;
+    pub const NAME_AUTOMATON: u32 = 1 << 8;
+    pub const ARGUMENTS: u32 = 1 << 9;
+    pub const EXEC: u32 = 1 << 10;
+    pub const FILE_CALLS: u32 = 1 << 11;
+}
+
+const NO_BIT: u16 = 0xffff;
+const ENTRY_NEEDS_NAME: u32 = 0x8000_0000;
+/// Expressions that one automaton can tell apart, and sets of ancestors or users that one container can.
+const MAX_EXPRESSIONS: usize = 256;
+const MAX_SETS: usize = 64;
+
+mod flag {
+    pub const ENFORCED: u8 = 1;
+    pub const EXCEPT: u8 = 2;
+    pub const EXCEPT_ADDRESS: u8 = 4;
+    pub const EXCEPT_PORT: u8 = 8;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct ListRef {
+    pub match_offset: u32,
+    pub match_count: u32,
+    pub except_offset: u32,
+    pub except_count: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Span {
+    pub offset: u32,
+    pub count: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rule {
+    pub action: u8,
+    pub flags: u8,
+    pub origins: u8,
+    pub sources: u8,
+    pub name_bit: u16,
+    pub arguments_bit: u16,
+    pub parent_bit: u16,
+    pub user_bit: u16,
+    pub protocols: u16,
+    pub ports: Span,
+    pub except_ports: Span,
+}
+
+/// Everything of one container's rules that the programs read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tables {
+    pub needs: u32,
+    pub always: Span,
+    /// Bit `n`: some rule speaks about system call `n`.
+    pub syscalls: [u64; 8],
+    pub rules: Vec<Rule>,
+    pub lists: Vec<u32>,
+    pub texts: Vec<(TextKind, Vec<u8>, ListRef)>,
+    pub prefixes: Vec<(Vec<u8>, ListRef)>,
+    pub numbers: Vec<(NumberKind, u64, ListRef)>,
+    pub addresses: Vec<(IpNet, ListRef)>,
+    pub automata: Vec<(AutomatonKind, AutomatonTable)>,
+    pub egress: bool,
+    pub ingress: bool,
+}
+
+/// Ranks that a selector leads to, for matching and for exceptions.
+#[derive(Debug, Clone, Default)]
+struct Ranks {
+    matches: BTreeSet<u32>,
+    excepts: BTreeSet<u32>,
+}
+
+/// Which side of a rule a list of executables stands on.
+#[derive(Clone, Copy)]
+enum Side {
+    Match,
+    Except,
+}
+
+impl Ranks {
+    fn add(&mut self, side: Side, rank: u32) {
+        match side {
+            Side::Match => self.matches.insert(rank),
+            Side::Except => self.excepts.insert(rank),
+        };
+    }
+
+    fn extend(&mut self, other: &Ranks) {
+        self.matches.extend(&other.matches);
+        self.excepts.extend(&other.excepts);
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    needs: u32,
+    syscalls: [u64; 8],
+    rules: Vec<Rule>,
+    always: BTreeSet<u32>,
+    paths: BTreeMap<Vec<u8>, Ranks>,
+    names: BTreeMap<Vec<u8>, Ranks>,
+    prefixes: BTreeMap<Vec<u8>, Ranks>,
+    patterns: BTreeMap<String, Ranks>,
+    name_expressions: Vec<String>,
+    argument_expressions: Vec<String>,
+    parent_sets: Vec<Vec<String>>,
+    user_sets: Vec<Vec<String>>,
+    calls: BTreeMap<u64, BTreeSet<u32>>,
+    networks: BTreeMap<IpNet, Ranks>,
+    lists: Lists,
+    egress: bool,
+    ingress: bool,
+}
+
+/// The array of all lists, each content once.
+#[derive(Default)]
+struct Lists {
+    words: Vec<u32>,
+    known: HashMap<Vec<u32>, u32>,
+}
+
+impl Lists {
+    fn add(&mut self, words: Vec<u32>) -> Span {
+        let count = words.len() as u32;
+        if count == 0 {
+            return Span::default();
+        }
+        let offset = *self.known.entry(words).or_insert_with_key(|words| {
+            let offset = self.words.len() as u32;
+            self.words.extend(words);
+            offset
+        });
+        Span { offset, count }
+    }
+
+    fn ranks(&mut self, ranks: &Ranks) -> ListRef {
+        let matches = self.add(ranks.matches.iter().copied().collect());
+        let excepts = self.add(ranks.excepts.iter().copied().collect());
+        ListRef {
+            match_offset: matches.offset,
+            match_count: matches.count,
+            except_offset: excepts.offset,
+            except_count: excepts.count,
+        }
+    }
+}
+
+impl Tables {
+    /// Compiles `rules` for a container whose users are `users`.
+    ///
+    /// # Errors
+    /// [`ApplyError::DoesNotFit`] names the rule that exceeds what the kernel tables hold.
+    pub fn compile(rules: &RuleSet, users: &Users) -> Result<Tables, ApplyError> {
+        let mut builder = Builder::default();
+        for (rank, rule) in rules.rules.iter().enumerate() {
+            builder
+                .rule(rank as u32, rule)
+                .map_err(|what| does_not_fit(rule, what))?;
+        }
+        builder.finish(rules, users)
+    }
+}
+
+fn does_not_fit(rule: &EffectiveRule, what: String) -> ApplyError {
+    ApplyError::DoesNotFit { policy: rule.policy.to_string(), rule: rule.rule.to_string(), what }
+}
+
+impl Builder {
+    fn rule(&mut self, rank: u32, rule: &EffectiveRule) -> Result<(), String> {
+        let mut row = Rule {
+            action: match rule.action {
+                RuleAction::Alert => 0,
+                RuleAction::Block => 1,
+                RuleAction::KillProcess => 2,
+                RuleAction::KillPod => 3,
+                RuleAction::Quarantine => 4,
+            },
+            flags: if rule.enforced { flag::ENFORCED } else { 0 },
+            origins: 0,
+            sources: 0,
+            name_bit: NO_BIT,
+            arguments_bit: NO_BIT,
+            parent_bit: NO_BIT,
+            user_bit: NO_BIT,
+            protocols: 0,
+            ports: Span::default(),
+            except_ports: Span::default(),
+        };
+        match &rule.matcher {
+            Matcher::Process(matcher) => self.process(rank, &mut row, matcher)?,
+            Matcher::Drift(matcher) => self.drift(rank, &mut row, matcher)?,
+            Matcher::Network(matcher) => self.network(rank, &mut row, matcher)?,
+            Matcher::Syscalls(names) => self.syscalls(rank, names)?,
+            Matcher::File(matcher) => self.file(&matcher.operations),
+        }
+        self.rules.push(row);
+        Ok(())
+    }
+
+    fn process(&mut self, rank: u32, row: &mut Rule, matcher: &ProcessMatcher) -> Result<(), String> {
+        self.needs |= need::EXEC;
+        let mut selected = false;
+        if let Some(expression) = &matcher.name_regex {
+            row.name_bit = bit(&mut self.name_expressions, expression, MAX_EXPRESSIONS, "nameRegex")?;
+            self.always.insert(rank | ENTRY_NEEDS_NAME);
+            selected = true;
+        }
+        let listed = ExecutableList {
+            names: matcher.names.clone(),
+            paths: matcher.paths.clone(),
+            path_globs: matcher.path_globs.clone(),
+        };
+        selected |= self.executables(rank, &listed, Side::Match)?;
+        if let Some(allowed) = &matcher.allow_only {
+            self.executables(rank, allowed, Side::Except)?;
+            row.flags |= flag::EXCEPT;
+        }
+        if let Some(except) = &matcher.except {
+            self.executables(rank, except, Side::Except)?;
+            row.flags |= flag::EXCEPT;
+        }
+        if !selected {
+            self.always.insert(rank);
+        }
+        if let Some(expression) = &matcher.args_regex {
+            row.arguments_bit = bit(&mut self.argument_expressions, expression, MAX_EXPRESSIONS, "argsRegex")?;
+        }
+        if !matcher.parents.is_empty() {
+            row.parent_bit = bit(&mut self.parent_sets, &matcher.parents, MAX_SETS, "parents")?;
+        }
+        if !matcher.users.is_empty() {
+            row.user_bit = bit(&mut self.user_sets, &matcher.users, MAX_SETS, "users")?;
+        }
+        row.origins = match matcher.origin {
+            OriginMatcher::Any => 0,
+            OriginMatcher::Entrypoint => 1 << 2,
+            OriginMatcher::ExecSession => 1 << 3,
+        };
+        Ok(())
+    }
+
+    fn drift(&mut self, rank: u32, row: &mut Rule, matcher: &DriftMatcher) -> Result<(), String> {
+        self.needs |= need::EXEC | need::SOURCE;
+        row.sources = u8::from(matcher.execute) << 1 | u8::from(matcher.fileless) << 2;
+        if row.sources == 0 {
+            return Ok(());
+        }
+        if let Some(except) = &matcher.except {
+            self.executables(rank, except, Side::Except)?;
+            row.flags |= flag::EXCEPT;
+        }
+        self.always.insert(rank);
+        Ok(())
+    }
+
+    /// Files the rule under each executable of the list; whether there was any.
+    fn executables(&mut self, rank: u32, list: &ExecutableList, side: Side) -> Result<bool, String> {
+        for name in &list.names {
+            fits(name.as_bytes())?;
+            self.names.entry(name.clone().into_bytes()).or_default().add(side, rank);
+        }
+        for path in list.paths.iter().chain(&list.path_globs) {
+            let glob = Glob::new(path).map_err(|error| error.to_string())?;
+            match glob.shape() {
+                Shape::Exact(path) => {
+                    fits(path)?;
+                    self.paths.entry(path.clone()).or_default().add(side, rank);
+                }
+                Shape::Below(directory) => {
+                    fits(directory)?;
+                    if !directory.is_empty() {
+                        self.paths.entry(directory.clone()).or_default().add(side, rank);
+                    }
+                    let mut prefix = directory.clone();
+                    prefix.push(b'/');
+                    self.prefixes.entry(prefix).or_default().add(side, rank);
+                }
+                Shape::Pattern(pattern) => {
+                    self.patterns.entry(pattern.text().to_owned()).or_default().add(side, rank);
+                }
+            }
+        }
+        Ok(!list.names.is_empty() || !list.paths.is_empty() || !list.path_globs.is_empty())
+    }
+
+    fn network(&mut self, rank: u32, row: &mut Rule, matcher: &NetworkMatcher) -> Result<(), String> {
+        let shift = match matcher.direction {
+            Direction::Egress => {
+                self.egress = true;
+                0
+            }
+            Direction::Ingress => {
+                self.ingress = true;
+                2
+            }
+        };
+        let protocols: &[Protocol] =
+            if matcher.protocols.is_empty() { &[Protocol::Tcp, Protocol::Udp] } else { &matcher.protocols };
+        for protocol in protocols {
+            row.protocols |= 1 << (shift + u16::from(*protocol == Protocol::Udp));
+        }
+        row.ports = self.ports(&matcher.ports)?;
+        self.cidrs(rank, &matcher.cidrs, Side::Match)?;
+        if let Some(except) = &matcher.except {
+            if !except.cidrs.is_empty() {
+                row.flags |= flag::EXCEPT_ADDRESS;
+                self.cidrs(rank, &except.cidrs, Side::Except)?;
+            }
+            if !except.ports.is_empty() {
+                row.flags |= flag::EXCEPT_PORT;
+                row.except_ports = self.ports(&except.ports)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ports(&mut self, ports: &[String]) -> Result<Span, String> {
+        let mut words = Vec::with_capacity(ports.len() * 2);
+        for port in ports {
+            let (from, to) = port.split_once('-').unwrap_or((port, port));
+            let number = |text: &str| text.trim().parse::<u16>().map_err(|_| format!("{port:?} is not a port"));
+            words.extend([u32::from(number(from)?), u32::from(number(to)?)]);
+        }
+        let span = self.lists.add(words);
+        Ok(Span { offset: span.offset, count: span.count / 2 })
+    }
+
+    /// Files the rule under each network; under every address where there is none.
+    fn cidrs(&mut self, rank: u32, cidrs: &[String], side: Side) -> Result<(), String> {
+        if cidrs.is_empty() {
+            for network in every_address() {
+                self.networks.entry(network).or_default().add(side, rank);
+            }
+        }
+        for cidr in cidrs {
+            let network = parse_network(cidr)?;
+            self.networks.entry(network).or_default().add(side, rank);
+        }
+        Ok(())
+    }
+
+    fn syscalls(&mut self, rank: u32, names: &[String]) -> Result<(), String> {
+        for name in names {
+            let number = file_calls::number(name).ok_or_else(|| format!("system call {name:?} is unknown here"))?;
+            self.watch(number);
+            self.calls.entry(u64::from(number)).or_default().insert(rank);
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, operations: &[FileOperation]) {
+        for operation in operations {
+            for number in file_calls::that_perform(*operation) {
+                self.needs |= need::FILE_CALLS;
+                self.watch(number);
+            }
+        }
+    }
+
+    fn watch(&mut self, number: u32) {
+        if let Some(word) = self.syscalls.get_mut(number as usize / 64) {
+            *word |= 1 << (number % 64);
+        }
+    }
+
+    fn finish(mut self, rules: &RuleSet, users: &Users) -> Result<Tables, ApplyError> {
+        let mut tables = Tables {
+            syscalls: self.syscalls,
+            rules: std::mem::take(&mut self.rules),
+            egress: self.egress,
+            ingress: self.ingress,
+            ..Tables::default()
+        };
+        // In rank order whatever the marker bit says, for the kernel stops at the first rank it need not beat.
+        let mut always: Vec<u32> = self.always.iter().copied().collect();
+        always.sort_unstable_by_key(|entry| entry & !ENTRY_NEEDS_NAME);
+        tables.always = self.lists.add(always);
+
+        for (kind, need, ranks) in
+            [(TextKind::Path, need::PATH, &self.paths), (TextKind::Name, need::NAME, &self.names)]
+        {
+            for (text, ranks) in ranks {
+                self.needs |= need;
+                tables.texts.push((kind, text.clone(), self.lists.ranks(ranks)));
+            }
+        }
+        for (prefix, ranks) in with_enclosing(&self.prefixes) {
+            self.needs |= need::PREFIX;
+            tables.prefixes.push((prefix, self.lists.ranks(&ranks)));
+        }
+        for (number, ranks) in &self.calls {
+            let span = self.lists.add(ranks.iter().copied().collect());
+            let list = ListRef { match_offset: span.offset, match_count: span.count, ..ListRef::default() };
+            tables.numbers.push((NumberKind::Syscall, *number, list));
+        }
+        if !self.networks.is_empty() {
+            for (network, ranks) in with_covering(&self.networks) {
+                tables.addresses.push((network, self.lists.ranks(&ranks)));
+            }
+        }
+        self.parents(&mut tables);
+        self.users(&mut tables, users);
+        self.automata(&mut tables, rules)?;
+        tables.needs = self.needs;
+        tables.lists = self.lists.words;
+        Ok(tables)
+    }
+
+    fn parents(&mut self, tables: &mut Tables) {
+        let mut masks: BTreeMap<(TextKind, Vec<u8>), u64> = BTreeMap::new();
+        for (index, parents) in self.parent_sets.iter().enumerate() {
+            for parent in parents {
+                let kind = if parent.starts_with('/') {
+                    self.needs |= need::PARENT_PATH;
+                    TextKind::ParentPath
+                } else {
+                    self.needs |= need::PARENT;
+                    TextKind::ParentName
+                };
+                *masks.entry((kind, parent.clone().into_bytes())).or_default() |= 1 << index;
+            }
+        }
+        for ((kind, text), bits) in masks {
+            tables.texts.push((kind, text, ListRef::mask(bits)));
+        }
+    }
+
+    fn users(&mut self, tables: &mut Tables, users: &Users) {
+        let mut masks: BTreeMap<u64, u64> = BTreeMap::new();
+        for (index, names) in self.user_sets.iter().enumerate() {
+            self.needs |= need::USER;
+            for uid in names.iter().filter_map(|name| users.resolve(name)) {
+                *masks.entry(u64::from(uid)).or_default() |= 1 << index;
+            }
+        }
+        for (uid, bits) in masks {
+            tables.numbers.push((NumberKind::User, uid, ListRef::mask(bits)));
+        }
+    }
+
+    fn automata(&mut self, tables: &mut Tables, rules: &RuleSet) -> Result<(), ApplyError> {
+        if !self.patterns.is_empty() {
+            self.needs |= need::PATH_AUTOMATON;
+            let patterns: Vec<&str> = self.patterns.keys().map(String::as_str).collect();
+            let automaton = Automaton::full(&patterns).map_err(|error| self.blame(rules, &error))?;
+            let ranks: Vec<&Ranks> = self.patterns.values().collect();
+            let mut entries = Vec::new();
+            for matched in &automaton.matches {
+                let mut all = Ranks::default();
+                for pattern in matched {
+                    if let Some(ranks) = ranks.get(*pattern as usize) {
+                        all.extend(ranks);
+                    }
+                }
+                let list = self.lists.ranks(&all);
+                entries.push(vec![list.match_offset, list.match_count, list.except_offset, list.except_count]);
+            }
+            tables.automata.push((AutomatonKind::Path, AutomatonTable::new(&automaton, &entries)));
+        }
+        for (kind, need, expressions, separator_as_space) in [
+            (AutomatonKind::Name, need::NAME_AUTOMATON, &self.name_expressions, false),
+            (AutomatonKind::Arguments, need::ARGUMENTS, &self.argument_expressions, true),
+        ] {
+            if expressions.is_empty() {
+                continue;
+            }
+            self.needs |= need;
+            let patterns: Vec<&str> = expressions.iter().map(String::as_str).collect();
+            let automaton =
+                Automaton::search(&patterns, separator_as_space).map_err(|error| self.blame(rules, &error))?;
+            let entries: Vec<Vec<u32>> = automaton
+                .matches
+                .iter()
+                .map(|matched| {
+                    let mut words = vec![0u32; MAX_EXPRESSIONS / 32];
+                    for bit in matched {
+                        if let Some(word) = words.get_mut(*bit as usize / 32) {
+                            *word |= 1 << (bit % 32);
+                        }
+                    }
+                    words
+                })
+                .collect();
+            tables.automata.push((kind, AutomatonTable::new(&automaton, &entries)));
+        }
+        Ok(())
+    }
+
+    /// Names the rule whose expression the automaton's error is about.
+    fn blame(&self, rules: &RuleSet, error: &AutomatonError) -> ApplyError {
+        let pattern = error.pattern();
+        let by_glob = self
+            .patterns
+            .get(pattern)
+            .and_then(|ranks| ranks.matches.iter().chain(&ranks.excepts).next())
+            .and_then(|rank| rules.rules.get(*rank as usize));
+        let by_expression = || {
+            rules.rules.iter().find(|rule| {
+                matches!(&rule.matcher, Matcher::Process(matcher)
+                    if matcher.name_regex.as_deref() == Some(pattern) || matcher.args_regex.as_deref() == Some(pattern))
+            })
+        };
+        match by_glob.or_else(by_expression).or(rules.rules.first()) {
+            Some(rule) => does_not_fit(rule, error.to_string()),
+            None => ApplyError::Kernel(std::io::Error::other(error.to_string())),
+        }
+    }
+}
+
+impl AutomatonTable {
+    /// `entries` are the words of each match state, all of one length.
+    fn new(automaton: &Automaton, entries: &[Vec<u32>]) -> AutomatonTable {
+        let match_base = automaton.transitions.len() as u32;
+        let mut words = automaton.transitions.clone();
+        words.extend(entries.iter().flatten());
+        let mut header = [0; 24 + 256];
+        for (index, word) in [
+            automaton.start,
+            automaton.end_class,
+            automaton.min_match,
+            automaton.stride.trailing_zeros(),
+            match_base,
+            words.len() as u32,
+        ]
+        .iter()
+        .enumerate()
+        {
+            header[index * 4..index * 4 + 4].copy_from_slice(&word.to_ne_bytes());
+        }
+        header[24..].copy_from_slice(&automaton.classes);
+        AutomatonTable { header, words }
+    }
+}
+
+/// The number of `item` among `items`, added where it is new.
+fn bit<T: PartialEq + Clone>(items: &mut Vec<T>, item: &T, limit: usize, field: &str) -> Result<u16, String> {
+    let index = items.iter().position(|known| known == item).unwrap_or(items.len());
+    if index >= limit {
+        return Err(format!(
+            "the policies that select one container use more than {limit} different `{field}`; join some, or \
+             select fewer containers"
+        ));
+    }
+    if index == items.len() {
+        items.push(item.clone());
+    }
+    Ok(index as u16)
+}
+
+fn fits(text: &[u8]) -> Result<(), String> {
+    if text.len() >= TEXT_MAX {
+        return Err(format!("{} bytes are longer than the kernel's key of {}", text.len(), TEXT_MAX - 1));
+    }
+    Ok(())
+}
+
+/// Each prefix with the ranks of the prefixes that enclose it, for the kernel finds only the longest.
+fn with_enclosing(prefixes: &BTreeMap<Vec<u8>, Ranks>) -> Vec<(Vec<u8>, Ranks)> {
+    prefixes
+        .keys()
+        .map(|prefix| {
+            let mut ranks = Ranks::default();
+            for end in (0..prefix.len()).filter(|index| prefix[*index] == b'/') {
+                if let Some(enclosing) = prefixes.get(&prefix[..=end]) {
+                    ranks.extend(enclosing);
+                }
+            }
+            (prefix.clone(), ranks)
+        })
+        .collect()
+}
+
+/// Each network with the ranks of the networks that cover it, for the kernel finds only the longest.
+fn with_covering(networks: &BTreeMap<IpNet, Ranks>) -> Vec<(IpNet, Ranks)> {
+    networks
+        .keys()
+        .map(|network| {
+            let mut ranks = Ranks::default();
+            let mut covering = Some(*network);
+            while let Some(current) = covering {
+                if let Some(found) = networks.get(&current) {
+                    ranks.extend(found);
+                }
+                covering = current.supernet();
+            }
+            (*network, ranks)
+        })
+        .collect()
+}
+
+fn every_address() -> [IpNet; 2] {
+    [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())]
+}
+
+/// A network; an IPv4 network written as IPv6 (`::ffff:0:0/96` and longer) is that IPv4 network.
+fn parse_network(cidr: &str) -> Result<IpNet, String> {
+    let network: IpNet = match cidr.parse() {
+        Ok(network) => network,
+        Err(_) => IpNet::from(cidr.parse::<std::net::IpAddr>().map_err(|_| format!("{cidr:?} is not a network"))?),
+    };
+    if let IpNet::V6(v6) = network
+        && v6.prefix_len() >= 96
+        && let Some(v4) = v6.network().to_ipv4_mapped()
+    {
+        return Ipv4Net::new(v4, v6.prefix_len() - 96).map(IpNet::V4).map_err(|error| error.to_string());
+    }
+    Ok(network.trunc())
+}
+
+#[cfg(test)]
+mod tests;

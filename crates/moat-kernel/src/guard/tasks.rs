@@ -1,0 +1,88 @@
+//! What a task is to its container (`struct task_state`), read and set by process descriptor.
+
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
+use moat_event::Origin;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::record_bytes::origin;
+
+/// `enum role`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Role {
+    Runtime = 1,
+    Entrypoint = 2,
+    Session = 3,
+}
+
+/// The task storage of the programs.
+#[derive(Debug)]
+pub struct Tasks {
+    map: MapHandle,
+}
+
+impl Tasks {
+    pub(super) fn new(map: MapHandle) -> Tasks {
+        Tasks { map }
+    }
+
+    fn role(&self, pid: u32) -> Option<u32> {
+        let descriptor = descriptor(pid)?;
+        let value = self.map.lookup(&descriptor.as_raw_fd().to_ne_bytes(), MapFlags::ANY).ok()??;
+        value.get(8..12).and_then(|bytes| bytes.try_into().ok()).map(u32::from_ne_bytes)
+    }
+
+    /// Whether a process is the container runtime itself, on its way into a container.
+    pub fn is_runtime(&self, pid: u32) -> bool {
+        self.role(pid) == Some(Role::Runtime as u32)
+    }
+
+    /// How a process came to be in its container; `None` where that is not known.
+    pub fn origin(&self, pid: u32) -> Option<Origin> {
+        self.role(pid).and_then(origin)
+    }
+
+    pub(super) fn set(&self, pid: u32, role: Role) {
+        self.write(pid, role, MapFlags::ANY);
+    }
+
+    fn write(&self, pid: u32, role: Role, flags: MapFlags) {
+        let Some(descriptor) = descriptor(pid) else { return };
+        let mut value = [0; 16];
+        value[8..12].copy_from_slice(&(role as u32).to_ne_bytes());
+        // A process that has ended needs no role, and one that has a role keeps it.
+        let _ = self.map.update(&descriptor.as_raw_fd().to_ne_bytes(), &value, flags);
+    }
+
+    /// Gives the processes that were there before us their roles: those that descend from the container's
+    /// first process are the container's own, the others were put in from outside.
+    pub(super) fn adopt(&self, directory: &Path, init: u32) {
+        let Ok(listed) = fs::read_to_string(directory.join("cgroup.procs")) else { return };
+        for pid in listed.lines().filter_map(|line| line.parse::<u32>().ok()) {
+            let role = if descends(pid, init) { Role::Entrypoint } else { Role::Session };
+            self.write(pid, role, MapFlags::NO_EXIST);
+        }
+    }
+}
+
+fn descriptor(pid: u32) -> Option<OwnedFd> {
+    pidfd_open(Pid::from_raw(pid.cast_signed())?, PidfdFlags::empty()).ok()
+}
+
+fn descends(mut pid: u32, ancestor: u32) -> bool {
+    // Deeper than any chain of processes that people build; a cycle cannot be, but pids are reused.
+    for _ in 0..1024 {
+        if pid == ancestor {
+            return true;
+        }
+        match crate::process::parent(pid) {
+            Some(parent) if parent > 1 => pid = parent,
+            _ => return false,
+        }
+    }
+    false
+}
