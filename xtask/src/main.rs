@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod arrows;
+mod demo;
 mod links;
 mod workspace;
 
@@ -24,12 +25,19 @@ enum Command {
     Arrows,
     /// Fail if a document links to a file that does not exist.
     Links,
+    /// Attack a real nginx container with and without Moat, and show what happened.
+    Demo {
+        /// End after the last attack instead of staying up until Ctrl-C.
+        #[arg(long, env = "DEMO_EXIT", value_parser = clap::builder::FalseyValueParser::new())]
+        exit: bool,
+    },
 }
 
 fn main() -> Result<ExitCode> {
     let findings = match Arguments::parse().command {
         Command::Arrows => arrows::check()?,
         Command::Links => links::check()?,
+        Command::Demo { exit } => demo::run(exit)?,
     };
     for finding in &findings {
         eprintln!("{finding}");

@@ -89,7 +89,8 @@ impl Agent {
     pub async fn apply(&self, files: &[PathBuf], pod: &str, expected: &[&str]) -> Result<()> {
         for file in files {
             let name = file.file_name().context("a policy without a name")?;
-            fs::copy(file, self.policies.join(name)).with_context(|| format!("cannot copy {}", file.display()))?;
+            fs::copy(file, self.policies.join(name))
+                .with_context(|| format!("cannot copy {}", file.display()))?;
         }
         let mut beat = interval(ASK);
         let enforced = timeout(DEADLINE, async {
@@ -103,7 +104,11 @@ impl Agent {
             }
         });
         enforced.await.with_context(|| {
-            format!("the policies are not in force after {} s; see {}", DEADLINE.as_secs(), self.log.display())
+            format!(
+                "the policies are not in force after {} s; see {}",
+                DEADLINE.as_secs(),
+                self.log.display()
+            )
         })?
     }
 

@@ -3,10 +3,13 @@
 use moat_event::{Event, EventAction, EventType};
 
 /// An address of a network that `examples/no-egress.yaml` forbids, and one that it excepts (RFC 5737, RFC 3849).
-/// The demo's pods have them too, so that without Moat somebody answers there.
+/// The demo's pods have them themselves, so that without Moat somebody answers there.
 pub const FORBIDDEN_V4: &str = "192.0.2.1";
 pub const FORBIDDEN_V6: &str = "2001:db8::1";
 pub const EXCEPTED_V4: &str = "192.0.2.53";
+
+/// A program that came into the container after its start.
+pub const DROPPED: &str = "/tmp/dropped";
 
 /// What the nginx of the demo serves.
 pub const PAGE: &str = "served by the nginx container";
@@ -153,12 +156,12 @@ pub const ATTACKS: &[Attack] = &[
     },
     Attack {
         title: "run a program that was dropped into the container",
-        command: &["/tmp/dropped"],
+        command: &[DROPPED],
         success: Success::Prints("uid=0"),
         end: End::Killed,
         policy: "immutable-image",
         event: EventType::Drift,
-        subject: "/tmp/dropped",
+        subject: DROPPED,
     },
     Attack {
         title: "run a program from memory, without any file",
@@ -186,11 +189,7 @@ pub const BENIGN: &[Benign] = &[
         prints: "worker_processes",
     },
     Benign { title: "list a folder", command: &["ls", "/etc/nginx"], prints: "mime.types" },
-    Benign {
-        title: "write and read a file in /tmp",
-        command: &["cp", "-v", "/usr/bin/id", "/tmp/dropped"],
-        prints: "/tmp/dropped",
-    },
+    Benign { title: "write a file in /tmp", command: &["touch", "/tmp/note"], prints: "" },
     Benign {
         title: "connect to a network that no rule names",
         command: &["wget", "-q", "-O", "-", "http://127.0.0.1/"],

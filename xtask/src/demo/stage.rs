@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use moat_testkit::{Containerd, Image, Pod, PodContainer, Pods};
 use tokio::process::Command;
 
-use super::terminal;
+use super::{attacks, terminal};
 use crate::workspace;
 
 const IMAGE: &str = "docker.io/moat/demo-nginx:1";
@@ -48,14 +47,14 @@ pub struct Seen {
 impl Seen {
     /// The most telling line, with how it ended.
     pub fn gist(&self) -> String {
-        let text = if self.exit == Some(0) || self.error.trim().is_empty() { &self.output } else { &self.error };
+        let text =
+            if self.exit == Some(0) || self.error.trim().is_empty() { &self.output } else { &self.error };
         let gist = terminal::gist(text);
         match self.exit {
-            Some(0) => gist,
+            Some(0) | None => gist,
             // A shell's convention for "killed by signal 9".
             Some(137) => format!("{gist} (killed)").trim_start().to_owned(),
             Some(code) => format!("{gist} (exit status {code})").trim_start().to_owned(),
-            None => gist,
         }
     }
 }
@@ -116,6 +115,37 @@ impl Stage {
         }
     }
 
+    /// Prepares a pod for the attacks: a program that is not of the image, and the addresses that they connect to.
+    pub async fn equip(&self, target: &Target) -> Result<()> {
+        let dropped = self.exec(target, &["cp", "/usr/bin/id", attacks::DROPPED]).await;
+        ensure!(dropped.exit == Some(0), "cannot drop a program into {}: {}", target.name, dropped.gist());
+        let pid = self.pid(target)?.to_string();
+        for address in [attacks::FORBIDDEN_V4, attacks::FORBIDDEN_V6, attacks::EXCEPTED_V4] {
+            let output = Command::new("nsenter")
+                .args(["--target", &pid, "--net", "ip", "address", "add", address, "dev", "lo"])
+                .stdin(Stdio::null())
+                .output()
+                .await
+                .context("cannot run nsenter")?;
+            ensure!(
+                output.status.success(),
+                "cannot add {address} to {}: {}",
+                target.name,
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        Ok(())
+    }
+
+    /// The first process of a container, in the node's pid namespace.
+    pub fn pid(&self, target: &Target) -> Result<u32> {
+        let list = self.containerd.ctr("k8s.io", ["tasks", "list"])?;
+        // Lines of "TASK PID STATUS".
+        let line = list.lines().find(|line| line.starts_with(&target.container.id));
+        let pid = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+        pid.with_context(|| format!("the container of {} does not run", target.name))
+    }
+
     /// The page that nginx serves at the pod's own address, fetched from another pod.
     pub async fn page(&self, from: &Target, of: &Target) -> Seen {
         let url = format!("http://{}/", of.pod.address);
@@ -139,25 +169,6 @@ impl Stage {
         let path = self.folder().join("logs").join(format!("{container}.log"));
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
-}
-
-/// Gives the network of a process one more address, so that somebody answers there.
-pub async fn add_address(pid: u32, address: &str) -> Result<()> {
-    let address: IpAddr = address.parse().with_context(|| format!("address {address}"))?;
-    let prefix = if address.is_ipv4() { 32 } else { 128 };
-    let output = Command::new("nsenter")
-        .args(["--target", &pid.to_string(), "--net", "ip", "address", "add"])
-        .args([format!("{address}/{prefix}").as_str(), "dev", "lo"])
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .context("cannot run nsenter")?;
-    ensure!(
-        output.status.success(),
-        "cannot add {address} to the pod of process {pid}: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(())
 }
 
 /// Whether the image is newer than everything that it is made of.

@@ -22,10 +22,6 @@ pub fn heading(text: &str) {
     println!("\n{BOLD}{text}{BOLD:#}");
 }
 
-pub fn line(text: &str) {
-    println!("  {text}");
-}
-
 /// `✔` or `✘` and what was tried.
 pub fn outcome(met: bool, title: &str) {
     let (style, mark) = if met { (GOOD, '✔') } else { (BAD, '✘') };
