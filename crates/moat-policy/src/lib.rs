@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod activity;
+pub mod automaton;
 mod compiled;
 pub mod decide;
 pub mod decision;

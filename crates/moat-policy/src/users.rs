@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// The users of one container's `/etc/passwd`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Users {
     by_name: BTreeMap<Vec<u8>, u32>,
 }

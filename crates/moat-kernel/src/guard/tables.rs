@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use moat_event::{Direction, FileOperation, Protocol};
-use moat_policy::automaton::{Automaton, AutomatonError};
+use moat_policy::automaton::{Automaton, AutomatonError, Options};
 use moat_policy::glob::{Glob, Shape};
 use moat_policy::model::{
     DriftMatcher, ExecutableList, NetworkMatcher, OriginMatcher, ProcessMatcher, RuleAction,
@@ -499,7 +499,7 @@ impl Builder {
             self.needs |= need;
             let patterns: Vec<&str> = expressions.iter().map(String::as_str).collect();
             let automaton =
-                Automaton::search(&patterns, separator_as_space).map_err(|error| self.blame(rules, &error))?;
+                Automaton::search(&patterns, Options { separator_as_space }).map_err(|error| self.blame(rules, &error))?;
             let entries: Vec<Vec<u32>> = automaton
                 .matches
                 .iter()
@@ -520,7 +520,10 @@ impl Builder {
 
     /// Names the rule whose expression the automaton's error is about.
     fn blame(&self, rules: &RuleSet, error: &AutomatonError) -> ApplyError {
-        let pattern = error.pattern();
+        let pattern = match error {
+            AutomatonError::Pattern { pattern, .. } | AutomatonError::PatternTooLarge { pattern, .. } => pattern,
+            AutomatonError::SetTooLarge { costliest, .. } => costliest,
+        };
         let by_glob = self
             .patterns
             .get(pattern)
@@ -529,7 +532,7 @@ impl Builder {
         let by_expression = || {
             rules.rules.iter().find(|rule| {
                 matches!(&rule.matcher, Matcher::Process(matcher)
-                    if matcher.name_regex.as_deref() == Some(pattern) || matcher.args_regex.as_deref() == Some(pattern))
+                    if [&matcher.name_regex, &matcher.args_regex].into_iter().flatten().any(|own| own == pattern))
             })
         };
         match by_glob.or_else(by_expression).or(rules.rules.first()) {
