@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use moat_event::Event;
-use moat_wire::control::{ContainerStatus, EventQuery, PolicyStatus, Request, Response};
+use moat_wire::control::{ContainerStatus, EventQuery, Request, Response, RuleHolding};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
@@ -132,11 +132,14 @@ impl Agent {
         found.await.with_context(|| format!("the agent does not find container {name} of pod {pod}"))?
     }
 
-    pub async fn policies(&self) -> Result<Vec<PolicyStatus>> {
-        match self.ask(&Request::Policies).await? {
-            Response::Policies(policies) => Ok(policies),
-            other => bail!("the agent did not answer with policies but with {other:?}"),
-        }
+    /// How a rule is held on this node.
+    pub async fn holding(&self, policy: &str, rule: &str) -> Result<Option<RuleHolding>> {
+        let Response::Policies(policies) = self.ask(&Request::Policies).await? else {
+            bail!("the agent did not answer with policies");
+        };
+        let rules =
+            policies.into_iter().filter(|status| status.name == policy).flat_map(|status| status.rules);
+        Ok(rules.filter(|status| status.name == rule).map(|status| status.holding).next())
     }
 
     /// The first event from now on that `wanted` accepts; `None` if none comes in time.

@@ -9,7 +9,7 @@ pub const FORBIDDEN_V6: &str = "2001:db8::1";
 pub const EXCEPTED_V4: &str = "192.0.2.53";
 
 /// A program that came into the container after its start.
-pub const DROPPED: &str = "/tmp/dropped";
+pub const DROPPED: &str = "/tmp/id";
 
 /// What the nginx of the demo serves.
 pub const PAGE: &str = "served by the nginx container";

@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use moat_event::{EventAction, EventType};
+use moat_event::{Event, EventAction, EventType};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::agent::Agent;
@@ -118,14 +118,14 @@ impl Demo {
         self.report(
             page.output.contains(PAGE),
             "nginx serves its page to another pod",
-            &[("result", &page.gist())],
+            &[("result", page.gist())],
         );
         for benign in BENIGN {
             let seen = self.stage.exec(&protected, benign.command).await;
             self.report(
                 seen.exit == Some(0) && (seen.output.contains(benign.prints)),
                 benign.title,
-                &[("command", &benign.command.join(" ")), ("result", &seen.gist())],
+                &[("command", benign.command.join(" ")), ("result", seen.gist())],
             );
         }
 
@@ -140,7 +140,7 @@ impl Demo {
 
         terminal::heading(&format!("And after all that, in {PROTECTED}"));
         let page = self.stage.page(&unprotected, &protected).await;
-        self.report(page.output.contains(PAGE), "nginx still serves its page", &[("result", &page.gist())]);
+        self.report(page.output.contains(PAGE), "nginx still serves its page", &[("result", page.gist())]);
         Ok(())
     }
 
@@ -158,20 +158,25 @@ impl Demo {
             End::Killed => !succeeded && with.exit == Some(137),
             End::Reported => true,
         };
-        let line = event.as_ref().map_or_else(|| String::from("none came"), terminal::event_line);
-        let command = attack.command.join(" ");
+        let without = match without.gist() {
+            _ if !worked => String::from("failed for another reason; the demo proves nothing"),
+            gist if gist.is_empty() => String::from("done"),
+            gist => gist,
+        };
+        let with = match with.gist() {
+            gist if gist.is_empty() => String::from("done"),
+            gist => gist,
+        };
         let mut aspects = vec![
-            ("command", command.as_str()),
-            ("without Moat", "the attack failed for another reason"),
-            ("with Moat", "the attack succeeded"),
-            ("event", line.as_str()),
+            ("command", attack.command.join(" ")),
+            ("without Moat", without),
+            ("with Moat", with),
+            ("event", told(event.as_ref())),
         ];
-        let (without, with) = (without.gist(), with.gist());
-        if worked {
-            aspects[1].1 = if without.is_empty() { "done" } else { &without };
-        }
-        if !succeeded || attack.end == End::Reported {
-            aspects[2].1 = if with.is_empty() { "went ahead; this kernel can only report it" } else { &with };
+        let rule = event.as_ref().and_then(|event| event.rule.clone()).unwrap_or_default();
+        let holding = self.agent.holding(attack.policy, &rule).await?;
+        if let Some(holding) = holding.filter(|holding| holding.state != "Held") {
+            aspects.push(("rule", format!("{}: {}", holding.state, holding.reason)));
         }
         self.report(worked && ended && event.is_some(), attack.title, &aspects);
         Ok(())
@@ -191,11 +196,10 @@ impl Demo {
                     && event.action == EventAction::Blocked
             })
             .await?;
-        let line = event.as_ref().map_or_else(|| String::from("none came"), terminal::event_line);
         self.report(
             !seen.output.contains("etc") && seen.exit != Some(0) && event.is_some(),
             "list a folder",
-            &[("command", "ls /"), ("with Moat", &seen.gist()), ("event", &line)],
+            &[("command", String::from("ls /")), ("with Moat", seen.gist()), ("event", told(event.as_ref()))],
         );
         Ok(())
     }
@@ -213,7 +217,6 @@ impl Demo {
             })
             .await?;
         let printed = self.stage.log(CONTAINER).unwrap_or_default();
-        let line = event.as_ref().map_or_else(|| String::from("none came"), terminal::event_line);
         let seen = match &started {
             Ok(_) => String::from("killed before its first instruction, printed nothing"),
             Err(error) => terminal::gist(&format!("{error:#}")),
@@ -221,12 +224,12 @@ impl Demo {
         self.report(
             event.is_some() && !printed.contains("uid="),
             "start a container whose own entrypoint is denied",
-            &[("command", "id"), ("with Moat", &seen), ("event", &line)],
+            &[("command", String::from("id")), ("with Moat", seen), ("event", told(event.as_ref()))],
         );
         Ok(())
     }
 
-    fn report(&mut self, met: bool, title: &str, aspects: &[(&str, &str)]) {
+    fn report(&mut self, met: bool, title: &str, aspects: &[(&str, String)]) {
         terminal::outcome(met, title);
         for (name, text) in aspects {
             terminal::aspect(name, text);
@@ -263,6 +266,11 @@ impl Demo {
         }
         problems
     }
+}
+
+/// The event as the user's file has it.
+fn told(event: Option<&Event>) -> String {
+    event.map_or_else(|| String::from("none came"), terminal::event_line)
 }
 
 /// The example policies.
