@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use moat_event::Event;
-use moat_wire::control::{ContainerStatus, EventQuery, Request, Response, RuleHolding};
+use moat_wire::control::{Client, ContainerStatus, EventQuery, EventStream, RuleHolding};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::time::{interval, timeout};
 
@@ -27,11 +25,11 @@ const ASK: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Agent {
     child: Child,
-    socket: PathBuf,
     log: PathBuf,
+    pub control: PathBuf,
     pub policies: PathBuf,
     pub events_file: PathBuf,
-    events: Lines<BufReader<UnixStream>>,
+    events: EventStream,
 }
 
 impl Agent {
@@ -45,7 +43,7 @@ impl Agent {
             }
             fs::create_dir_all(at(stale))?;
         }
-        let events_file = at("events.jsonl");
+        let (control, events_file) = (at("control.sock"), at("events.jsonl"));
         // A file of an earlier run would be written on.
         File::create(&events_file)?;
         let log = File::create(at("moat.log"))?;
@@ -58,6 +56,8 @@ impl Agent {
             .arg(at("state"))
             .arg("--events")
             .arg(&events_file)
+            .arg("--control")
+            .arg(&control)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -66,23 +66,22 @@ impl Agent {
             .kill_on_drop(true)
             .spawn()
             .context("cannot start moat")?;
-        let socket = at("state").join("control.sock");
-        let query = Request::Events(EventQuery { follow: true, ..EventQuery::default() });
+        let query = EventQuery { follow: true, ..EventQuery::default() };
         let mut beat = interval(ASK);
-        let events = timeout(DEADLINE, async {
+        let serving = timeout(DEADLINE, async {
             loop {
                 beat.tick().await;
                 if let Some(status) = child.try_wait()? {
                     bail!("moat up ended with {status}:\n{}", fs::read_to_string(at("moat.log"))?);
                 }
-                if let Ok(events) = send(&socket, &query).await {
-                    return Ok(events);
+                if let Ok(client) = Client::connect(&control).await {
+                    return Ok(client.events(query).await?);
                 }
             }
-        })
-        .await
-        .with_context(|| format!("moat up does not serve {}", socket.display()))??;
-        Ok(Agent { child, socket, log: at("moat.log"), policies: at("policies"), events_file, events })
+        });
+        let events =
+            serving.await.with_context(|| format!("moat up does not serve {}", control.display()))??;
+        Ok(Agent { child, control, log: at("moat.log"), policies: at("policies"), events_file, events })
     }
 
     /// Copies policies into the watched folder and waits until they are in force in the pod.
@@ -118,14 +117,12 @@ impl Agent {
         let found = timeout(DEADLINE, async {
             loop {
                 beat.tick().await;
-                let Response::Containers(containers) = self.ask(&Request::Containers).await? else {
-                    bail!("the agent did not answer with containers");
-                };
+                let containers = Client::connect(&self.control).await?.containers().await?;
                 let wanted = |status: &ContainerStatus| {
                     status.workload.pod == pod && status.workload.container == name
                 };
                 if let Some(status) = containers.into_iter().find(wanted) {
-                    return Ok(status);
+                    return anyhow::Ok(status);
                 }
             }
         });
@@ -134,9 +131,7 @@ impl Agent {
 
     /// How a rule is held on this node.
     pub async fn holding(&self, policy: &str, rule: &str) -> Result<Option<RuleHolding>> {
-        let Response::Policies(policies) = self.ask(&Request::Policies).await? else {
-            bail!("the agent did not answer with policies");
-        };
+        let policies = Client::connect(&self.control).await?.policies().await?;
         let rules =
             policies.into_iter().filter(|status| status.name == policy).flat_map(|status| status.rules);
         Ok(rules.filter(|status| status.name == rule).map(|status| status.holding).next())
@@ -146,10 +141,9 @@ impl Agent {
     pub async fn event(&mut self, wanted: impl Fn(&Event) -> bool) -> Result<Option<Event>> {
         let found = timeout(EVENT_DEADLINE, async {
             loop {
-                let line = self.events.next_line().await?.context("the agent closed the stream of events")?;
-                match serde_json::from_str(&line).context("the agent sent what is no response")? {
-                    Response::Event(event) if wanted(&event) => return anyhow::Ok(*event),
-                    _ => {}
+                let event = self.events.next().await?.context("the agent closed the stream of events")?;
+                if wanted(&event) {
+                    return anyhow::Ok(event);
                 }
             }
         });
@@ -166,25 +160,6 @@ impl Agent {
         ensure!(status.success(), "moat up ended with {status}; see {}", self.log.display());
         Ok(())
     }
-
-    async fn ask(&self, request: &Request) -> Result<Response> {
-        let answer = timeout(DEADLINE, async {
-            send(&self.socket, request).await?.next_line().await?.context("the agent gave no answer")
-        });
-        let line = answer.await.context("the agent does not answer")??;
-        match serde_json::from_str(&line).context("the agent sent what is no response")? {
-            Response::Error { message } => bail!("the agent refused: {message}"),
-            response => Ok(response),
-        }
-    }
-}
-
-async fn send(socket: &Path, request: &Request) -> Result<Lines<BufReader<UnixStream>>> {
-    let mut stream = UnixStream::connect(socket).await?;
-    let mut line = serde_json::to_vec(request)?;
-    line.push(b'\n');
-    stream.write_all(&line).await?;
-    Ok(BufReader::new(stream).lines())
 }
 
 /// A program of this workspace, which Cargo has built into the folder that this one is in.

@@ -67,7 +67,7 @@ pub fn run(exit: bool) -> Result<Vec<String>> {
                             demo.problems.push(format!("demo: {error:#}"));
                         }
                         if !exit {
-                            demo.invite(&folder);
+                            demo.invite();
                             interrupted.await;
                         }
                     }
@@ -240,14 +240,14 @@ impl Demo {
     }
 
     /// Says what one can do while the demo stays up.
-    fn invite(&self, folder: &Path) {
+    fn invite(&self) {
         let show = |path: &Path| path.display().to_string();
         let socket = self.stage.socket();
         terminal::heading("Moat stays up until Ctrl-C. Meanwhile:");
         for (name, text) in [
             ("policies", format!("change the files in {}", show(&self.agent.policies))),
             ("events", format!("tail -f {}", show(&self.agent.events_file))),
-            ("moat", format!("target/debug/moat status --state {}", show(&folder.join("state")))),
+            ("moat", format!("target/debug/moat --control {} policy list", show(&self.agent.control))),
             ("containers", format!("ctr --address {} --namespace k8s.io tasks list", show(&socket))),
         ] {
             terminal::aspect(name, &text);
