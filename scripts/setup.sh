@@ -26,7 +26,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     command -v apt-get >/dev/null ||
         complain "needs Debian 12 or 13 (or a derivative with apt)" "install by hand: ${missing[*]}"
     [ "$(id -u)" -eq 0 ] ||
-        complain "missing packages: ${missing[*]}" "run: sudo scripts/setup.sh"
+        complain "missing packages: ${missing[*]}" "install them: sudo scripts/setup.sh"
     export DEBIAN_FRONTEND=noninteractive
     progress "setup: refreshing the package lists" apt-get update
     progress "setup: installing ${missing[*]}" \
@@ -36,7 +36,7 @@ fi
 wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 command -v cargo >/dev/null ||
     complain "no Rust toolchain: install Rust $wanted or newer from https://rustup.rs" \
-        "under sudo, keep its folder in the path: sudo env PATH=\"\$PATH\" make …"
+        "under sudo, keep its folders: sudo env \"PATH=\$PATH\" \"HOME=\$HOME\" make …"
 have=$(rustc --version | cut -d' ' -f2)
 [ "$(printf '%s\n' "$wanted" "$have" | sort --version-sort | head -n 1)" = "$wanted" ] ||
     complain "Rust $have is too old: run 'rustup update' to get $wanted or newer"

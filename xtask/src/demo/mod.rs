@@ -35,7 +35,7 @@ pub fn run(exit: bool) -> Result<Vec<String>> {
     ensure!(
         rustix::process::geteuid().is_root(),
         "the demo runs containers and loads kernel programs: run it as root, with Cargo in the path:\n  \
-         sudo -E env \"PATH=$PATH\" make demo"
+         sudo env \"PATH=$PATH\" \"HOME=$HOME\" make demo"
     );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
