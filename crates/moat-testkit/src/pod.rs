@@ -1,6 +1,7 @@
 //! Pods, started through the Container Runtime Interface as kubelet does.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct Pods {
 #[derive(Debug, Clone)]
 pub struct Pod {
     pub sandbox_id: String,
+    /// On the private bridge, reachable from other pods.
+    pub address: IpAddr,
     config: proto::PodSandboxConfig,
 }
 
@@ -105,8 +108,13 @@ impl Pods {
             ..Default::default()
         };
         let request = proto::RunPodSandboxRequest { config: Some(config.clone()) };
-        let answer = self.client.clone().run_pod_sandbox(request).await?.into_inner();
-        Ok(Pod { sandbox_id: answer.pod_sandbox_id, config })
+        let mut client = self.client.clone();
+        let sandbox_id = client.run_pod_sandbox(request).await?.into_inner().pod_sandbox_id;
+        let request = proto::PodSandboxStatusRequest { pod_sandbox_id: sandbox_id.clone() };
+        let status = client.pod_sandbox_status(request).await?.into_inner().status;
+        let network = status.and_then(|status| status.network).context("the pod has no network")?;
+        let address = network.ip.parse().with_context(|| format!("address of pod {name}"))?;
+        Ok(Pod { sandbox_id, address, config })
     }
 
     /// Starts a container in a pod; `command` empty means the image's entrypoint.
