@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::events::directory::Resident;
 use crate::events::{Directory, Journal};
 use crate::runtime::{Container, Source};
 
@@ -51,7 +52,6 @@ pub struct Quarantine {
 /// What the task works with.
 #[derive(Debug)]
 pub struct Responder {
-    pub source: Arc<dyn Source>,
     pub directory: Arc<Directory>,
     pub journal: Arc<Journal>,
     /// To the manager, which holds the container's rules.
@@ -73,7 +73,7 @@ impl Responder {
                     }
                 }
                 Some(request) = requests.recv(), if stopping.len() < AT_ONCE => {
-                    let Some(container) = self.directory.container(request.cgroup) else { continue };
+                    let Some(Resident { container, source }) = self.directory.resident(request.cgroup) else { continue };
                     if request.action == RuleAction::Quarantine {
                         self.quarantine(request).await;
                         continue;
@@ -85,7 +85,7 @@ impl Responder {
                         continue;
                     }
                     pods.insert(pod.clone(), None);
-                    let (source, journal) = (Arc::clone(&self.source), Arc::clone(&self.journal));
+                    let journal = Arc::clone(&self.journal);
                     stopping.spawn(async move {
                         stop(&*source, &journal, &container, request.event).await;
                         pod
@@ -141,6 +141,3 @@ async fn stop(source: &dyn Source, journal: &Journal, container: &Container, eve
 pub fn follow_up(event: Event, action: EventAction, message: String) -> Event {
     Event { timestamp: Timestamp::now(), id: Uuid::now_v7().to_string(), action, message, count: 1, ..event }
 }
-
-#[cfg(test)]
-mod tests;

@@ -19,9 +19,10 @@ use moat_policy::{ActivePolicy, EffectiveRule, PolicySet, RuleSet};
 use tokio::sync::mpsc;
 
 use crate::events::Directory;
+use crate::events::directory::Resident;
 use crate::policies::{Generations, Loaded, Policies};
 use crate::response::Quarantine;
-use crate::runtime::Container;
+use crate::runtime::{Container, Source};
 
 /// What the thread can be told.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub enum Order {
 #[derive(Debug)]
 pub struct Settle {
     pub scope: ContainerScope,
+    pub source: Arc<dyn Source>,
     pub container: Arc<Container>,
     pub quarantine: Option<Quarantine>,
     pub policies: Arc<Policies>,
@@ -135,11 +137,13 @@ impl State {
     fn settle(&mut self, order: &Settle) -> Result<Arc<RuleSet>, ApplyError> {
         let cgroup = order.scope.cgroup;
         let mut rules = self.rules(order)?;
+        let resident =
+            || Resident { container: Arc::clone(&order.container), source: Arc::clone(&order.source) };
         if let Some(last) = self.in_force.get(&cgroup) {
             if last.hash == rules.hash {
                 rules = Arc::clone(last);
                 if !order.force {
-                    self.directory.enter(cgroup, &order.container, None);
+                    self.directory.enter(cgroup, resident(), None);
                     return Ok(rules);
                 }
             } else if last.generation == rules.generation {
@@ -147,7 +151,7 @@ impl State {
                 rules = Arc::new(RuleSet { generation: self.generations.next(), ..RuleSet::clone(&rules) });
             }
         }
-        self.directory.enter(cgroup, &order.container, Some(&rules));
+        self.directory.enter(cgroup, resident(), Some(&rules));
         if rules.rules.is_empty() {
             self.driver.dismiss(&order.scope)?;
         } else {

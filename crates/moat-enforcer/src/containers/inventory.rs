@@ -14,15 +14,20 @@ use crate::runtime::{Container, RuntimeId};
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// A container's id, unique on the node: which of the runtimes knows it, and its name there.
+pub type Id = (usize, RuntimeId);
+
 #[derive(Debug, Default)]
 pub struct Inventory {
     by_cgroup: BTreeMap<u64, Known>,
-    cgroups: HashMap<RuntimeId, u64>,
+    cgroups: HashMap<Id, u64>,
 }
 
 /// One container and what is in force for it.
 #[derive(Debug)]
 pub struct Known {
+    /// Index of the runtime that knows it.
+    pub source: usize,
     pub container: Arc<Container>,
     pub scope: ContainerScope,
     /// The last complete set; `None` until the first was put in force.
@@ -61,26 +66,27 @@ pub enum Entered {
 }
 
 impl Inventory {
-    pub fn enter(&mut self, container: Container, scope: ContainerScope) -> Entered {
+    pub fn enter(&mut self, source: usize, container: Container, scope: ContainerScope) -> Entered {
         let cgroup = scope.cgroup;
-        let id = container.runtime_id.clone();
-        let gone = self.cgroups.insert(id, cgroup).filter(|former| *former != cgroup);
+        let id = (source, container.runtime_id.clone());
+        let gone = self.cgroups.insert(id.clone(), cgroup).filter(|former| *former != cgroup);
         if let Some(former) = gone {
             self.by_cgroup.remove(&former);
         }
         match self.by_cgroup.get_mut(&cgroup) {
             Some(known) if *known.container == container && known.scope == scope => return Entered::Unchanged,
             Some(known) => {
-                let former = known.container.runtime_id.clone();
-                if former != container.runtime_id {
+                let former = (known.source, known.container.runtime_id.clone());
+                if former != id {
                     self.cgroups.remove(&former);
                 }
+                known.source = source;
                 known.container = Arc::new(container);
                 known.scope = scope;
             }
             None => {
                 let container = Arc::new(container);
-                let known = Known { container, scope, rules: None, quarantine: None, problem: None };
+                let known = Known { source, container, scope, rules: None, quarantine: None, problem: None };
                 self.by_cgroup.insert(cgroup, known);
             }
         }
@@ -88,7 +94,7 @@ impl Inventory {
     }
 
     /// Forgets the container; its cgroup, if it was known.
-    pub fn leave(&mut self, id: &RuntimeId) -> Option<u64> {
+    pub fn leave(&mut self, id: &Id) -> Option<u64> {
         let cgroup = self.cgroups.remove(id)?;
         self.by_cgroup.remove(&cgroup);
         Some(cgroup)
@@ -107,7 +113,7 @@ impl Inventory {
         self.by_cgroup.iter().map(|(cgroup, known)| (*cgroup, known))
     }
 
-    pub fn ids(&self) -> impl Iterator<Item = &RuntimeId> {
+    pub fn ids(&self) -> impl Iterator<Item = &Id> {
         self.cgroups.keys()
     }
 
@@ -137,11 +143,11 @@ mod tests {
     fn a_restarted_container_takes_the_place_of_its_former_self() {
         let mut inventory = Inventory::default();
         let (first, scope) = container("web", 10);
-        assert_eq!(inventory.enter(first.clone(), scope.clone()), Entered::Changed { gone: None });
-        assert_eq!(inventory.enter(first, scope), Entered::Unchanged);
+        assert_eq!(inventory.enter(0, first.clone(), scope.clone()), Entered::Changed { gone: None });
+        assert_eq!(inventory.enter(0, first, scope), Entered::Unchanged);
         let (second, scope) = container("web", 20);
-        let id = second.runtime_id.clone();
-        assert_eq!(inventory.enter(second, scope), Entered::Changed { gone: Some(10) });
+        let id = (0, second.runtime_id.clone());
+        assert_eq!(inventory.enter(0, second, scope), Entered::Changed { gone: Some(10) });
         assert_eq!(inventory.iter().map(|(cgroup, _)| cgroup).collect::<Vec<_>>(), [20]);
         assert_eq!(inventory.leave(&id), Some(20));
         assert_eq!(inventory.leave(&id), None);
@@ -153,9 +159,9 @@ mod tests {
         let mut inventory = Inventory::default();
         let (old, scope) = container("old", 10);
         let (new, _) = container("new", 11);
-        let old_id = old.runtime_id.clone();
-        inventory.enter(old, scope.clone());
-        inventory.enter(new, scope);
+        let old_id = (0, old.runtime_id.clone());
+        inventory.enter(0, old, scope.clone());
+        inventory.enter(0, new, scope);
         assert_eq!(inventory.leave(&old_id), None);
         assert_eq!(inventory.get(10).map(|known| known.container.runtime_id.id.as_str()), Some("new"));
     }

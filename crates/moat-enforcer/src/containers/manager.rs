@@ -15,14 +15,15 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::cgroup::{Cgroups, ScopeError};
 use super::enforcement::{Answer, Enforcement, Order, Settle};
-use super::inventory::{Entered, Inventory, Problem};
+use super::inventory::{Entered, Id, Inventory, Problem};
 use super::report::{Query, Setting};
+use super::scope::scope;
 use crate::events::Journal;
 use crate::policies::Policies;
 use crate::response::{Quarantine, follow_up};
-use crate::runtime::{Change, Container, Hint, RESOLVE_DEADLINE, RuntimeId, Source};
+use crate::runtime::cgroup::Hierarchy;
+use crate::runtime::{Change, Container, Hint, RESOLVE_DEADLINE, Source};
 
 /// How often losses are compared and failures are looked at again.
 const TICK: Duration = Duration::from_secs(1);
@@ -32,7 +33,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// Everything that comes to the manager.
 #[derive(Debug)]
 pub struct Inputs {
-    pub changes: mpsc::Receiver<Change>,
+    /// Of each runtime, by its index.
+    pub changes: mpsc::Receiver<(usize, Change)>,
     pub held: mpsc::Receiver<Held>,
     pub policies: watch::Receiver<Arc<Policies>>,
     pub quarantines: mpsc::Receiver<(Quarantine, Event)>,
@@ -45,19 +47,19 @@ pub struct Manager {
     pub(super) policies: Arc<Policies>,
     pub(super) setting: Setting,
     pub(super) losses: Vec<Loss>,
-    /// Why the runtime cannot be asked, while it cannot.
-    pub(super) unreachable: Option<String>,
-    /// Containers that cannot be protected, by id, and why.
-    pub(super) unprotected: BTreeMap<RuntimeId, String>,
+    /// Runtimes that do not answer, and why.
+    pub(super) unreachable: BTreeMap<usize, String>,
+    /// Containers that cannot be protected, and why.
+    pub(super) unprotected: BTreeMap<Id, String>,
     journal: Arc<Journal>,
-    source: Arc<dyn Source>,
-    cgroups: Cgroups,
+    sources: Vec<Arc<dyn Source>>,
+    hierarchy: Hierarchy,
     enforcement: Enforcement,
     /// Whether an order was given and not answered.
     busy: bool,
     work: Work,
     /// Starts that are held in cgroups no container of which is known, being resolved.
-    resolving: JoinSet<(Held, Option<Container>)>,
+    resolving: JoinSet<(Held, Option<(usize, Container)>)>,
     unresolved: HashSet<u64>,
     /// Quarantines asked for, whose rules are not in force yet.
     quarantining: HashMap<u64, Event>,
@@ -79,8 +81,8 @@ impl Manager {
     pub fn new(
         setting: Setting,
         journal: Arc<Journal>,
-        source: Arc<dyn Source>,
-        cgroups: Cgroups,
+        sources: Vec<Arc<dyn Source>>,
+        hierarchy: Hierarchy,
         enforcement: Enforcement,
     ) -> Manager {
         Manager {
@@ -88,11 +90,11 @@ impl Manager {
             policies: Arc::default(),
             setting,
             losses: Vec::new(),
-            unreachable: None,
+            unreachable: BTreeMap::new(),
             unprotected: BTreeMap::new(),
             journal,
-            source,
-            cgroups,
+            sources,
+            hierarchy,
             enforcement,
             busy: false,
             work: Work::default(),
@@ -115,7 +117,7 @@ impl Manager {
                 Some(answer) = self.enforcement.answers.recv() => self.answered(answer),
                 Some(held) = inputs.held.recv() => self.held(held),
                 Some(Ok((held, container))) = self.resolving.join_next() => self.resolved(held, container),
-                Some(change) = inputs.changes.recv() => self.change(change),
+                Some((source, change)) = inputs.changes.recv() => self.change(source, change),
                 Ok(()) = inputs.policies.changed() => {
                     let policies = Arc::clone(&inputs.policies.borrow_and_update());
                     self.take_policies(policies);
@@ -168,6 +170,7 @@ impl Manager {
         let known = self.inventory.get(cgroup)?;
         Some(Order::Settle(Settle {
             scope: known.scope.clone(),
+            source: self.sources.get(known.source).map(Arc::clone)?,
             container: Arc::clone(&known.container),
             quarantine: known.quarantine.clone(),
             policies: Arc::clone(&self.policies),
@@ -232,44 +235,46 @@ impl Manager {
         known.problem = Some(Problem::after(known.problem.as_ref(), error, Instant::now()));
     }
 
-    fn change(&mut self, change: Change) {
+    fn change(&mut self, source: usize, change: Change) {
         match change {
             Change::Created(container) => {
-                self.enter(container);
+                self.enter(source, container);
             }
-            Change::Died(id) => self.leave(&id),
+            Change::Died(id) => self.leave(&(source, id)),
             Change::Resync(containers) => {
-                if self.unreachable.take().is_some() {
-                    tracing::info!(runtime = %self.source.kind(), "the container runtime answers again");
+                if self.unreachable.remove(&source).is_some() {
+                    tracing::info!(runtime = self.runtime_name(source), "the container runtime answers again");
                 }
-                let present: HashSet<_> =
-                    containers.iter().map(|container| container.runtime_id.clone()).collect();
-                let gone: Vec<_> =
-                    self.inventory.ids().filter(|id| !present.contains(*id)).cloned().collect();
+                let present: HashSet<Id> =
+                    containers.iter().map(|container| (source, container.runtime_id.clone())).collect();
+                let is_gone = |id: &Id| id.0 == source && !present.contains(id);
+                let gone: Vec<_> = self.inventory.ids().filter(|id| is_gone(id)).cloned().collect();
                 for id in gone {
                     self.leave(&id);
                 }
-                self.unprotected.retain(|id, _| present.contains(id));
+                self.unprotected.retain(|id, _| !is_gone(id));
                 for container in containers {
-                    self.enter(container);
+                    self.enter(source, container);
                 }
             }
             Change::Unreachable { reason } => {
-                if self.unreachable.as_ref() != Some(&reason) {
-                    tracing::warn!(runtime = %self.source.kind(), reason, "the container runtime does not answer");
-                }
-                self.unreachable = Some(reason);
+                tracing::warn!(runtime = self.runtime_name(source), reason, "a container runtime does not answer");
+                self.unreachable.insert(source, reason);
             }
         }
     }
 
+    pub(super) fn runtime_name(&self, source: usize) -> &'static str {
+        self.sources.get(source).map_or("unknown", |source| source.kind().name())
+    }
+
     /// Takes the container into the inventory; its cgroup, if it can have rules.
-    fn enter(&mut self, container: Container) -> Option<u64> {
-        let id = container.runtime_id.clone();
-        let scope = match self.cgroups.scope(container.init_pid) {
+    fn enter(&mut self, source: usize, container: Container) -> Option<u64> {
+        let id = (source, container.runtime_id.clone());
+        let scope = match scope(&self.hierarchy, container.init_pid) {
             Ok(scope) => scope,
-            Err(ScopeError::Vanished(pid)) => {
-                tracing::debug!(container = id.id, pid, "a container ended before it was set up");
+            Err(error) if error.is_gone() => {
+                tracing::debug!(container = id.1.id, %error, "a container ended before it was set up");
                 return None;
             }
             Err(error) => {
@@ -286,18 +291,18 @@ impl Manager {
         };
         self.unprotected.remove(&id);
         let cgroup = scope.cgroup;
-        if let Entered::Changed { gone } = self.inventory.enter(container, scope) {
+        if let Entered::Changed { gone } = self.inventory.enter(source, container, scope) {
             self.work.gone.extend(gone);
             self.work.gone.remove(&cgroup);
             self.work.changed.insert(cgroup);
         }
-        if self.unresolved.contains(&cgroup) {
+        if self.unresolved.remove(&cgroup) {
             self.work.held.insert(cgroup);
         }
         Some(cgroup)
     }
 
-    fn leave(&mut self, id: &RuntimeId) {
+    fn leave(&mut self, id: &Id) {
         self.unprotected.remove(id);
         if let Some(cgroup) = self.inventory.leave(id) {
             self.work.held.remove(&cgroup);
@@ -307,7 +312,7 @@ impl Manager {
         }
     }
 
-    /// A start waits: in a known container for its rules, else for the runtime to say whose it is.
+    /// A start waits: in a known container for its rules, else for a runtime to say whose it is.
     fn held(&mut self, held: Held) {
         if self.inventory.get(held.cgroup).is_some() {
             self.work.held.insert(held.cgroup);
@@ -316,43 +321,31 @@ impl Manager {
         if !self.unresolved.insert(held.cgroup) {
             return;
         }
-        let source = Arc::clone(&self.source);
-        let hint = Hint { pid: held.pid, cgroup_path: self.cgroups.path(held.pid) };
+        let sources = self.sources.clone();
+        let hint = Hint { pid: held.pid, cgroup_path: self.hierarchy.path_of(held.pid).ok() };
         self.resolving.spawn(async move {
-            let resolving = async {
-                loop {
-                    match source.resolve(&hint).await {
-                        Ok(Some(container)) => return container,
-                        Ok(None) => {}
-                        Err(error) => tracing::warn!(pid = hint.pid, %error, "a held start cannot be resolved"),
-                    }
-                    sleep(ASK_AGAIN).await;
-                }
-            };
-            (held, timeout(RESOLVE_DEADLINE, resolving).await.ok())
+            (held, timeout(RESOLVE_DEADLINE, resolve(&sources, &hint)).await.ok())
         });
     }
 
-    fn resolved(&mut self, held: Held, container: Option<Container>) {
+    /// Whatever became of it, nothing stays held.
+    fn resolved(&mut self, held: Held, container: Option<(usize, Container)>) {
         let Held { cgroup, pid } = held;
-        // Whatever becomes of it, nothing stays held without somebody who is at work on it.
-        let was_waiting = self.unresolved.contains(&cgroup);
-        let entered = container.and_then(|container| self.enter(container));
-        self.unresolved.remove(&cgroup);
-        if !was_waiting || self.inventory.get(cgroup).is_some() {
+        let entered = container.and_then(|(source, container)| self.enter(source, container));
+        let was_waiting = self.unresolved.remove(&cgroup);
+        if self.inventory.get(cgroup).is_some() {
             self.work.held.insert(cgroup);
             return;
         }
-        let scope = ContainerScope { cgroup, cgroup_directory: None, init_pid: pid };
-        self.work.unknown.insert(cgroup, scope);
-        let alive = Path::new("/proc").join(pid.to_string()).exists();
-        if !alive {
+        self.work.unknown.insert(cgroup, ContainerScope { cgroup, cgroup_directory: None, init_pid: pid });
+        // Its container may have come and gone meanwhile, and the start with it.
+        if !was_waiting || !Path::new("/proc").join(pid.to_string()).exists() {
             tracing::debug!(cgroup, pid, "a held start ended before it was resolved");
             return;
         }
         let why = match entered {
             Some(_) => "it is not in its container's cgroup",
-            None => "the container runtime does not know whose it is",
+            None => "no container runtime knows whose it is",
         };
         tracing::warn!(cgroup, pid, why, "a container start goes on without rules");
         let message = format!("A container start (process {pid}) went on without rules: {why}.");
@@ -381,6 +374,20 @@ impl Manager {
         });
         self.work.changed.extend(due);
         self.work.count_losses = true;
+    }
+}
+
+/// Asks all runtimes until one knows the container. The caller sets the deadline.
+async fn resolve(sources: &[Arc<dyn Source>], hint: &Hint) -> (usize, Container) {
+    loop {
+        for (index, source) in sources.iter().enumerate() {
+            match source.resolve(hint).await {
+                Ok(Some(container)) => return (index, container),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(pid = hint.pid, %error, "a held start cannot be resolved"),
+            }
+        }
+        sleep(ASK_AGAIN).await;
     }
 }
 

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use moat_event::Workload;
 use moat_kernel::{Capabilities, Holding};
-use moat_policy::{ActivePolicy, PolicySet, RuleSet};
+use moat_policy::enforce_after::EnforceAfter;
+use moat_policy::{ActivePolicy, PolicySet, RuleSet, RuntimePolicy};
 use moat_wire::control::{
     ContainerStatus, Explain, NotSelected, PolicyStatus, RuleHolding, RuleStatus, Status,
 };
@@ -66,10 +68,12 @@ impl Manager {
     fn status(&self) -> Status {
         let mut problems: Vec<String> = Vec::new();
         problems.extend(
-            self.unreachable.iter().map(|reason| format!("the container runtime does not answer: {reason}")),
+            self.unreachable
+                .iter()
+                .map(|(source, reason)| format!("{} does not answer: {reason}", self.runtime_name(*source))),
         );
         problems.extend(self.policies.refused.iter().map(|refused| refused.diagnostic.clone()));
-        problems.extend(self.unprotected.iter().map(|(id, why)| format!("container {}: {why}", id.id)));
+        problems.extend(self.unprotected.iter().map(|(id, why)| format!("container {}: {why}", id.1.id)));
         problems.extend(self.inventory.iter().filter_map(|(_, known)| {
             let problem = known.problem.as_ref()?;
             Some(format!("container {}: {}", known.container.workload.container, problem.error))
@@ -159,10 +163,17 @@ impl Manager {
     /// Each rule of the policy, as the file has them, and how it is held.
     fn rule_statuses(&self, active: ActivePolicy) -> Vec<RuleStatus> {
         let policy = Arc::clone(&active.policy);
-        let Ok(set) = PolicySet::new([active], 0) else { return Vec::new() };
-        let held: HashMap<_, _> = set
-            .rules()
-            .map(|rule| (rule.rule.to_string(), holding(&self.setting.capabilities.holding(rule))))
+        let mut everywhere = RuntimePolicy::clone(&policy);
+        everywhere.spec.namespace_selector = None;
+        everywhere.spec.label_selector = None;
+        everywhere.spec.workload_selector = None;
+        let active = ActivePolicy { policy: Arc::new(everywhere), ..active };
+        let Ok(mut set) = PolicySet::new([active], 0) else { return Vec::new() };
+        let rules = set.rule_set(&Workload::default(), Timestamp::now());
+        let held: HashMap<&str, RuleHolding> = rules
+            .rules
+            .iter()
+            .map(|rule| (&*rule.rule, holding(&self.setting.capabilities.holding(rule))))
             .collect();
         policy
             .spec
@@ -172,7 +183,7 @@ impl Manager {
                 name: rule.name.clone(),
                 action: format!("{:?}", rule.action),
                 severity: rule.severity,
-                holding: held.get(&rule.name).cloned().unwrap_or_else(|| {
+                holding: held.get(rule.name.as_str()).cloned().unwrap_or_else(|| {
                     holding(&Holding::NotHeld { reason: String::from("the rule cannot be compiled") })
                 }),
             })
@@ -220,11 +231,11 @@ impl Manager {
 fn mode(active: &ActivePolicy) -> String {
     let spec = &active.policy.spec;
     let after = spec.enforce_after.as_ref().and_then(|after| {
-        let after: moat_policy::enforce_after::EnforceAfter = after.parse().ok()?;
+        let after: EnforceAfter = after.parse().ok()?;
         Some(after.instant(active.first_seen))
     });
     match after {
-        Some(from) if from > jiff::Timestamp::now() => format!("Audit until {from}"),
+        Some(from) if from > Timestamp::now() => format!("Audit until {from}"),
         _ => format!("{:?}", spec.mode),
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use moat_policy::RuleSet;
 
-use crate::runtime::Container;
+use crate::runtime::{Container, Source};
 
 /// Rule sets kept for a container: the one in force and those that records on their way may still name.
 const RULE_SETS: usize = 8;
@@ -19,9 +19,16 @@ const MEMORY: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct Directory(RwLock<HashMap<u64, Entry>>);
 
+/// A container, and the runtime that knows it.
+#[derive(Debug, Clone)]
+pub struct Resident {
+    pub container: Arc<Container>,
+    pub source: Arc<dyn Source>,
+}
+
 #[derive(Debug)]
 struct Entry {
-    container: Arc<Container>,
+    resident: Resident,
     /// Newest first.
     rule_sets: VecDeque<Arc<RuleSet>>,
     ended: Option<Instant>,
@@ -29,15 +36,10 @@ struct Entry {
 
 impl Directory {
     /// The cgroup is this container's, and from now on its records may name `rules`.
-    pub fn enter(&self, cgroup: u64, container: &Arc<Container>, rules: Option<&Arc<RuleSet>>) {
+    pub fn enter(&self, cgroup: u64, resident: Resident, rules: Option<&Arc<RuleSet>>) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.entry(cgroup).or_insert_with(|| Entry {
-            container: Arc::clone(container),
-            rule_sets: VecDeque::with_capacity(1),
-            ended: None,
-        });
-        entry.container = Arc::clone(container);
-        entry.ended = None;
+        let rule_sets = entries.remove(&cgroup).map(|entry| entry.rule_sets).unwrap_or_default();
+        let entry = entries.entry(cgroup).or_insert(Entry { resident, rule_sets, ended: None });
         if let Some(rules) = rules {
             entry.rule_sets.retain(|known| known.generation != rules.generation);
             entry.rule_sets.push_front(Arc::clone(rules));
@@ -56,9 +58,9 @@ impl Directory {
         });
     }
 
-    pub fn container(&self, cgroup: u64) -> Option<Arc<Container>> {
+    pub fn resident(&self, cgroup: u64) -> Option<Resident> {
         let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        entries.get(&cgroup).map(|entry| Arc::clone(&entry.container))
+        entries.get(&cgroup).map(|entry| entry.resident.clone())
     }
 
     /// The rule set of that generation, while it is kept.

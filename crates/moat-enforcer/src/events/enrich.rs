@@ -1,22 +1,23 @@
 //! Makes events of records: who, by which policy and rule, and why, in words.
 
 use jiff::Timestamp;
-use moat_event::{Event, EventAction, EventType, Peer, Process, Severity, Workload};
+use moat_event::{Event, EventAction, EventType, Origin, Peer, Process, Severity};
 use moat_kernel::{Act, Outcome, Record};
 use moat_policy::activity::{Actor, Connect, Exec, FileAccess};
 use moat_policy::model::RuleAction;
 use moat_policy::rule_set::Matcher;
 use moat_policy::{Activity, EffectiveRule, RuleSet};
-use moat_event::Origin;
 
 use super::aggregate::{Group, Likeness};
+use super::reason::{Place, Reasons};
 use super::system;
+use crate::runtime::Container;
 
 /// What is known about a record's container at this moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     pub node: &'a str,
-    pub workload: Option<&'a Workload>,
+    pub container: Option<&'a Container>,
     /// The rule set that the record's indices refer to.
     pub rules: Option<&'a RuleSet>,
     pub now: Timestamp,
@@ -31,85 +32,82 @@ pub struct Enriched {
 }
 
 /// The event of the enforced rule and that of the audited one, where there is one.
-pub fn enrich(group: &Group, context: &Context<'_>) -> Vec<Enriched> {
+pub fn enrich(group: &Group, context: &Context<'_>, reasons: &mut Reasons) -> Vec<Enriched> {
     let record = &*group.record;
-    let rule = |index: Option<usize>| index.and_then(|index| context.rules?.rules.get(index));
+    let rule = |index: usize| context.rules.and_then(|rules| rules.rules.get(index));
     let mut enriched = Vec::with_capacity(1);
-    if record.enforced.is_some() {
-        let rule = rule(record.enforced);
-        let response = rule
+    if let Some(index) = record.enforced {
+        let response = rule(index)
             .map(|rule| rule.action)
             .filter(|action| matches!(action, RuleAction::KillPod | RuleAction::Quarantine));
-        let action = enforced_action(record.outcome);
-        enriched.push(Enriched { event: event(group, context, rule, action), response });
+        let event = event(group, context, index, enforced_action(record.outcome), reasons);
+        enriched.push(Enriched { event, response });
     }
-    if record.audited.is_some() {
-        let rule = rule(record.audited);
-        let action = rule.map_or(EventAction::WouldAlert, |rule| audited_action(rule.action));
-        enriched.push(Enriched { event: event(group, context, rule, action), response: None });
+    if let Some(index) = record.audited {
+        let action = rule(index).map_or(EventAction::WouldAlert, |rule| audited_action(rule.action));
+        let event = event(group, context, index, action, reasons);
+        enriched.push(Enriched { event, response: None });
     }
     enriched
 }
 
+/// The event of the rule at `index`.
 fn event(
     group: &Group,
     context: &Context<'_>,
-    rule: Option<&EffectiveRule>,
+    index: usize,
     action: EventAction,
+    reasons: &mut Reasons,
 ) -> Event {
     let record = &*group.record;
     let mut event = system::event(context.node, Severity::Medium, String::new());
     event.timestamp = context.now;
-    event.event_type = event_type(&record.act, rule);
+    event.event_type = event_type(&record.act, None);
     event.action = action;
     event.generation = Some(record.generation);
     event.count = group.count;
-    if let Some(workload) = context.workload {
-        event = system::about(event, workload);
+    if let Some(container) = context.container {
+        event = system::about(event, &container.workload);
     }
-    if let Some(rule) = rule {
-        event.policy_name = Some(rule.policy.to_string());
-        event.rule = Some(rule.rule.to_string());
-        event.severity = rule.severity;
-    }
-    match group.likeness {
-        Likeness::Identical => details(&mut event, record),
-        Likeness::SameRule => {}
-    }
-    (event.message, event.reason) = words(group, context, rule);
-    event
-}
-
-/// What happened, and why it was decided so.
-fn words(group: &Group, context: &Context<'_>, rule: Option<&EffectiveRule>) -> (String, Option<String>) {
-    let record = &*group.record;
-    let Some(rule) = rule else {
-        let message = format!(
+    let in_set = context.rules.and_then(|rules| Some((rules, rules.rules.get(index)?)));
+    let Some((rules, rule)) = in_set else {
+        details(&mut event, record);
+        event.message = format!(
             "A rule of generation {} decided; that rule set is no longer kept, so its name is not known.",
             record.generation
         );
-        return (message, None);
+        return event;
     };
+    event.event_type = event_type(&record.act, Some(rule));
+    event.policy_name = Some(rule.policy.to_string());
+    event.rule = Some(rule.rule.to_string());
+    event.severity = rule.severity;
     if group.likeness == Likeness::SameRule {
-        let message = format!(
-            "{} more acts matched rule {} of policy {}; they were too many different ones in a second to be told apart.",
+        event.message = format!(
+            "{} more acts matched rule {} of policy {}, too many different ones in a second to be told apart.",
             group.count, rule.rule, rule.policy
         );
-        return (message, None);
+        return event;
     }
+    details(&mut event, record);
     let arguments = joined(&record.process.arguments);
     let parent = [record.process.parent_executable.as_slice()];
     let activity = activity(record, &arguments, &parent);
-    let container = context.workload.map_or("", |workload| workload.container.as_str());
-    let mut reason = moat_policy::reason(rule, &activity);
-    match record.outcome {
-        Outcome::KilledAfter => reason.push_str("; the act took effect before the process was killed"),
+    let name = context.container.map_or("", |container| container.workload.container.as_str());
+    event.message = moat_policy::message(rule, &activity, name);
+    let init_pid = context.container.map(|container| container.init_pid);
+    let place = Place { cgroup: record.cgroup, rules, index, init_pid };
+    let shortfall = match record.outcome {
+        Outcome::KilledAfter => Some("the act took effect before the process was killed"),
         Outcome::Allowed if rule.enforced && rule.action > RuleAction::Alert => {
-            reason.push_str("; it went ahead, for this node can only detect it");
+            Some("it went ahead, for here it can only be detected")
         }
-        Outcome::Allowed | Outcome::Denied | Outcome::Killed => {}
-    }
-    (moat_policy::message(rule, &activity, container), Some(reason))
+        Outcome::Allowed | Outcome::Denied | Outcome::Killed => None,
+    };
+    let clauses: Vec<_> =
+        reasons.reason(place, &activity).into_iter().chain(shortfall.map(str::to_owned)).collect();
+    event.reason = (!clauses.is_empty()).then(|| clauses.join("; "));
+    event
 }
 
 fn enforced_action(outcome: Outcome) -> EventAction {

@@ -17,6 +17,7 @@ pub mod journal;
 pub mod line;
 pub mod output;
 pub mod pipeline;
+pub mod reason;
 pub mod system;
 
 pub use directory::Directory;

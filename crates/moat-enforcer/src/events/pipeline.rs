@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 
 use super::aggregate::{Aggregator, Group};
 use super::enrich::{Context, Enriched, enrich};
+use super::reason::Reasons;
 use super::{Directory, Journal};
 use crate::response;
 
@@ -39,6 +40,7 @@ impl Pipeline {
 
     fn run(&self, queue: &Receiver<Record>) {
         let mut aggregator = Aggregator::default();
+        let mut reasons = Reasons::default();
         loop {
             let received = match aggregator.next_window_end() {
                 None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -53,29 +55,29 @@ impl Pipeline {
             // Everything that is here already has the same `now`.
             for record in first.into_iter().chain(iter::from_fn(|| queue.try_recv().ok())).take(QUEUE) {
                 if let Some(group) = aggregator.offer(record, now) {
-                    self.publish(&group);
+                    self.publish(&group, &mut reasons);
                 }
             }
             for group in aggregator.close_windows(now) {
-                self.publish(&group);
+                self.publish(&group, &mut reasons);
             }
         }
         for group in aggregator.flush() {
-            self.publish(&group);
+            self.publish(&group, &mut reasons);
         }
     }
 
-    fn publish(&self, group: &Group) {
+    fn publish(&self, group: &Group, reasons: &mut Reasons) {
         let record = &group.record;
-        let container = self.directory.container(record.cgroup);
+        let resident = self.directory.resident(record.cgroup);
         let rules = self.directory.rules(record.cgroup, record.generation);
         let context = Context {
             node: self.journal.node(),
-            workload: container.as_ref().map(|container| &container.workload),
+            container: resident.as_ref().map(|resident| &*resident.container),
             rules: rules.as_deref(),
             now: Timestamp::now(),
         };
-        for Enriched { event, response } in enrich(group, &context) {
+        for Enriched { event, response } in enrich(group, &context, reasons) {
             let request = response.map(|action| (action, event.clone()));
             self.journal.publish(event);
             if let Some((action, event)) = request {
