@@ -4,6 +4,7 @@
 //! ([`crate::fanotify`]); kernel programs judge every execution with its arguments before its first
 //! instruction, connections, and system calls. This module owns the second half and puts both together.
 
+mod attempt;
 mod file_calls;
 mod holds;
 mod layout;
@@ -26,6 +27,7 @@ use libbpf_rs::{Link, MapCore, MapFlags, MapHandle};
 use moat_event::{Loss, LossStage};
 use moat_policy::{RuleIndex, RuleSet, Users};
 
+pub(crate) use self::attempt::{overlay_layout_known, try_lsm, try_programs};
 pub use self::tasks::Tasks;
 
 use self::holds::Holds;
