@@ -24,7 +24,7 @@ use std::sync::{Arc, RwLock};
 
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle};
 use moat_event::{Loss, LossStage};
-use moat_policy::{Evaluator, RuleSet, Users};
+use moat_policy::{RuleIndex, RuleSet, Users};
 
 pub use self::tasks::Tasks;
 
@@ -68,7 +68,7 @@ pub enum LoadError {
 /// The rules that the agent itself decides by for one container.
 #[derive(Debug, Clone)]
 pub(crate) struct Judge {
-    pub index: Arc<Evaluator>,
+    pub index: Arc<RuleIndex>,
     pub generation: u64,
     pub init_pid: u32,
 }
