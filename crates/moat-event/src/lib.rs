@@ -5,11 +5,13 @@
 //! added, never renamed or removed.
 #![forbid(unsafe_code)]
 
+pub mod escape;
 mod event;
 mod operation;
 mod severity;
 mod workload;
 
+pub use escape::printable;
 pub use event::{Event, EventAction, EventType, Loss, LossStage, Peer, Process};
 pub use operation::{Direction, FileOperation, Origin, Protocol};
 pub use severity::Severity;

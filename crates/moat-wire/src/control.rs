@@ -1,14 +1,29 @@
 //! The agent's control socket: one JSON request a line, one JSON response a line; a subscription to
 //! events goes on until either side closes.
 //!
-//! The socket is a Unix socket that only its owner may open (mode 0600); a line is at most
-//! [`MAX_LINE`] bytes.
+//! The socket is a Unix socket that only its owner and root may use (mode 0600, and the peer's user is
+//! checked). [`Request::Events`] is answered by any number of events and [`Response::Done`], every other
+//! request by one response. A client sends its next request when the last is answered.
+//!
+//! The command line uses [`Client`], the agent [`Listener`].
 
 use moat_event::{Direction, Event, FileOperation, Labels, Origin, Protocol, Severity, Workload};
 use serde::{Deserialize, Serialize};
 
-/// Longest line either side accepts, in bytes.
+mod client;
+mod connection;
+mod frame;
+mod listener;
+mod responder;
+
+pub use client::{Client, ClientError, EventStream};
+pub use listener::{ListenError, Listener, MAX_CLIENTS};
+pub use responder::{ClientGone, QUEUE, Responder};
+
+/// Longest line that a client accepts, in bytes.
 pub const MAX_LINE: usize = 16 * 1024 * 1024;
+/// Longest line that the agent accepts, in bytes: less, for it serves [`MAX_CLIENTS`] at once.
+pub const MAX_REQUEST: usize = 1024 * 1024;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -166,3 +181,6 @@ pub struct RuleHolding {
     pub driver: String,
     pub reason: String,
 }
+
+#[cfg(test)]
+mod tests;
