@@ -330,6 +330,15 @@ fn every_example_is_valid_and_enforced() {
 }
 
 #[test]
+fn the_policy_in_the_reference_is_valid() {
+    let reference = include_str!("../../../../docs/policy.md");
+    let example = reference.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let documents = parse("policy.md", example.as_bytes())
+        .unwrap_or_else(|diagnostics| panic!("{}", render(&diagnostics, false)));
+    assert_eq!(documents.len(), 1);
+}
+
+#[test]
 fn several_documents_keep_their_order() {
     let second = rule("syscalls: [bpf]\n").replace("name: test", "name: second");
     let text = format!("---\n{}---\n# nothing\n---\n{second}...\n", rule("syscalls: [bpf]\n"));
