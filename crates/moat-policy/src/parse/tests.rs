@@ -171,6 +171,7 @@ fn patterns_and_paths() {
         ("regex_backreference", rule("process: { argsRegex: '(a)\\1' }\n")),
         ("regex_unicode_class", rule("process: { argsRegex: '\\p{Greek}' }\n")),
         ("regex_repetition", rule("process:\n  argsRegex: \"a{5,2}\"\n")),
+        ("regex_too_large", rule("process: { argsRegex: \"(a|b)*a(a|b){40}\" }\n")),
         ("path_relative", rule("process: { paths: [bin/sh] }\n")),
         ("path_parent", rule("process: { paths: [/bin/../sh] }\n")),
         ("path_not_normal", rule("file: { paths: [//etc/./passwd/], operations: [Read] }\n")),
