@@ -7,9 +7,8 @@ use ipnet::IpNet;
 
 use crate::diagnostic::{Printable, is_unsafe};
 use crate::glob::{Glob, GlobError};
-use crate::pattern::Pattern;
 use crate::select::Selector;
-use crate::{MAX_PATH_BYTES, ports, suggest, syscalls};
+use crate::{MAX_PATH_BYTES, automaton, ports, suggest, syscalls};
 
 /// Longest name of a policy or rule: that of a DNS subdomain (RFC 1123).
 const MAX_NAME: usize = 253;
@@ -179,9 +178,7 @@ pub(super) fn regex(text: &str) -> Result<(), Fault> {
     }
     let mut parser = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build();
     let (kind, span) = match parser.parse(text) {
-        Ok(_) => {
-            return Pattern::new(text).map(drop).map_err(|error| Fault::new(error.message));
-        }
+        Ok(_) => return automaton::check(text).map(drop).map_err(|error| Fault::new(error.to_string())),
         Err(regex_syntax::Error::Parse(error)) => (error.kind().to_string(), *error.span()),
         Err(regex_syntax::Error::Translate(error)) => (error.kind().to_string(), *error.span()),
         Err(error) => return Err(Fault::new(format!("not a valid regular expression: {error}"))),
