@@ -39,7 +39,7 @@ fn matcher(number: usize) -> Matcher {
         }),
         6 => file(format!("/srv/data/{number}")),
         7 => file(format!("/srv/tree/{number}/**")),
-        8 if number.is_multiple_of(20) => file(format!("/home/*/keys{number}/*.pem")),
+        8 if number % 20 == 8 => file(format!("/home/*/keys{number}/*.pem")),
         8 => file(format!("/etc/conf{number}")),
         _ if number % 20 == 9 => {
             process(ProcessMatcher { name_regex: Some(format!("^tool{number}(-[0-9]+)?$")), ..default() })
