@@ -104,6 +104,19 @@ fn index_open_allowed(bencher: Bencher<'_, '_>, count: usize) {
     bencher.bench(|| black_box(&index).decide(black_box(&read(path))).generation);
 }
 
+/// A path never seen before, each time: the search for all expressions has no states ready for it.
+#[divan::bench(args = RULES, sample_count = 1000, sample_size = 1)]
+fn index_open_fresh(bencher: Bencher<'_, '_>, count: usize) {
+    let index = RuleIndex::new(rules(count), &Users::default()).expect("the rules compile");
+    let mut number = 0u64;
+    bencher
+        .with_inputs(|| {
+            number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            format!("/home/u{number:x}/keys{}/f{number:x}.pem", number % 10_000)
+        })
+        .bench_local_refs(|path| black_box(&index).decide(black_box(&read(path))).generation);
+}
+
 #[divan::bench(args = RULES)]
 fn index_concerns_file(bencher: Bencher<'_, '_>, count: usize) {
     let index = RuleIndex::new(rules(count), &Users::default()).expect("the rules compile");
