@@ -116,8 +116,8 @@ pub(super) fn path(text: &str) -> Result<(), Fault> {
 pub(super) fn path_glob(text: &str) -> Result<(), Fault> {
     absolute(text)?;
     stars_stand_alone(text)?;
-    match Glob::new(text) {
-        Ok(_) => Ok(()),
+    match Glob::new(text).and_then(|glob| glob.check()) {
+        Ok(()) => Ok(()),
         Err(error @ GlobError::Syntax { .. }) => Err(Fault::new(error.to_string()).help(GLOB_HELP)),
         Err(error) => Err(Fault::new(error.to_string())),
     }
