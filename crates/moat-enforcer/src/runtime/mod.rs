@@ -81,6 +81,7 @@ pub struct RuntimeId {
 /// What happened to the containers. Applying one twice must be harmless: a change that happens while the
 /// list is read may arrive both in the [`Change::Resync`] and after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "changes are few, and read at once")]
 pub enum Change {
     /// A container's first process exists. containerd says so before its first program is started, Docker
     /// just after, CRI-O within a second.
@@ -169,3 +170,6 @@ fn connect(kind: Kind, socket: &Path, except: &[&str]) -> Arc<dyn Source> {
         Kind::Crio => Arc::new(cri::Crio::new(socket)),
     }
 }
+
+#[cfg(test)]
+mod tests;

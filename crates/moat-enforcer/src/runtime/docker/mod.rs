@@ -129,13 +129,12 @@ impl Docker {
         let mut containers = Vec::new();
         for summary in summaries {
             let Some(inspection) = self.inspect(&summary.id).await? else { continue };
-            let digest = match digests.get(&inspection.image) {
-                Some(digest) => String::clone(digest),
-                None => {
-                    let digest = self.image_digest(&inspection.image).await?;
-                    digests.insert(inspection.image.clone(), digest.clone());
-                    digest
-                }
+            let digest = if let Some(digest) = digests.get(&inspection.image) {
+                String::clone(digest)
+            } else {
+                let digest = self.image_digest(&inspection.image).await?;
+                digests.insert(inspection.image.clone(), digest.clone());
+                digest
             };
             containers.push(describe(inspection, digest));
         }
@@ -257,3 +256,6 @@ fn runtime_id(id: String) -> RuntimeId {
 fn is_id(id: &str) -> bool {
     id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
+
+#[cfg(test)]
+mod tests;

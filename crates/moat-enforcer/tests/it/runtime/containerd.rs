@@ -107,7 +107,7 @@ async fn a_container_is_told_before_its_program_starts_and_when_it_dies() {
         (early, start.join().unwrap().unwrap())
     });
     assert_eq!((early.workload.container.as_str(), early.init_pid), ("early", running.pid));
-    assert_eq!(source.list().await.unwrap(), [early.clone()]);
+    assert_eq!(source.list().await.unwrap(), std::slice::from_ref(&early));
 
     source.stop_pod(&early).await.unwrap();
     watch.died("early").await;

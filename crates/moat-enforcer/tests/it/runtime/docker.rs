@@ -30,7 +30,7 @@ async fn docker_s_containers_are_found_followed_and_stopped() {
     // Loaded from a file: no registry ever gave it a digest.
     assert_eq!(workload.image_digest, "");
 
-    assert_eq!(source.list().await.unwrap(), [container.clone()]);
+    assert_eq!(source.list().await.unwrap(), std::slice::from_ref(&container));
     let hint = Hint { pid: container.init_pid, cgroup_path: None };
     assert_eq!(source.resolve(&hint).await.unwrap(), Some(container.clone()));
     let stranger = Hint { pid: std::process::id(), cgroup_path: Some(format!("/docker/{id}")) };
@@ -39,7 +39,7 @@ async fn docker_s_containers_are_found_followed_and_stopped() {
     docker.stop().unwrap();
     watch.next(|change| matches!(change, Change::Unreachable { .. }).then_some(())).await;
     docker.resume().unwrap();
-    assert_eq!(watch.resync().await, [container.clone()]);
+    assert_eq!(watch.resync().await, std::slice::from_ref(&container));
 
     source.stop_pod(&container).await.unwrap();
     watch.died(&id).await;
