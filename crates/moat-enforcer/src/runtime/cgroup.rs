@@ -80,7 +80,7 @@ impl Hierarchy {
         Err(CgroupError::NoHierarchy)
     }
 
-    /// Finds the hierarchy among the mounts that proc_pid_mountinfo(5) lists. Only mounts of a whole hierarchy
+    /// Finds the hierarchy among the mounts of a `/proc/PID/mountinfo`. Only mounts of a whole hierarchy
     /// count: in a container a part of it may be mounted.
     pub fn from_mountinfo(text: &str, prefix: &Path) -> Option<Self> {
         let mounts: Vec<Mount> =
