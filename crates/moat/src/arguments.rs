@@ -14,7 +14,6 @@ use moat_event::{FileOperation, Origin, Protocol, Severity};
     name = "moat",
     version,
     arg_required_else_help = true,
-    max_term_width = 100,
     after_help = "\
 Examples:
   moat up --policies ./policies          enforce on this node; events on standard output
@@ -164,7 +163,7 @@ pub struct NodeOptions {
     #[arg(long, value_enum)]
     pub runtime: Option<Runtime>,
     /// The runtime's socket [env: MOAT_SOCKET] [default: the runtime's usual one]
-    #[arg(long, value_name = "PATH", requires = "runtime")]
+    #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
     /// File that events are appended to, `-` for standard output [env: MOAT_EVENTS] [default: -]
     #[arg(long, value_name = "FILE")]
@@ -221,7 +220,10 @@ Examples:
 Examples:
   moat policy show no-shells
   moat policy show no-shells > no-shells.yaml")]
-    Show { name: String },
+    Show {
+        /// Its name, as `moat policy list` has it
+        name: String,
+    },
     /// Check policy files; needs no agent
     #[command(after_help = "\
 Examples:

@@ -87,7 +87,7 @@ fn remove_state(folder: &Path, report: &mut Report) {
     }
     match fs::remove_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
-            report.left.push(format!("{}: it holds files that Moat did not make", folder.display()));
+            output::note(&format!("{} stays, for it holds files that Moat did not make", folder.display()));
         }
         removed => note(folder, removed, report),
     }

@@ -24,10 +24,15 @@ use back_off::BackOff;
 
 /// How long the agent has to end when it is asked to.
 const END: Duration = Duration::from_secs(10);
+/// How long an agent needs until it enforces, at most.
+const BIRTH: Duration = Duration::from_secs(1);
 /// `moat-enforcer`'s exit status for "not with these arguments, not on this node".
 const CANNOT_START: i32 = 2;
 
 pub async fn run(config: &Config) -> anyhow::Result<Outcome> {
+    if config.socket.is_some() && config.runtime.is_none() {
+        anyhow::bail!("--socket needs --runtime: say whether containerd, docker or crio answers there");
+    }
     let program = enforcer::locate()?;
     let arguments = arguments(config);
     let mut terminate = signal(SignalKind::terminate()).context("signals cannot be received")?;
@@ -69,8 +74,8 @@ pub async fn run(config: &Config) -> anyhow::Result<Outcome> {
             _ => {}
         }
         first = false;
-        // The gap lasts from the first death until an agent lives.
-        if status.is_some() && started.elapsed() >= back_off::HEALTHY {
+        // The gap lasts from the first death until an agent lives; one that dies at birth has not.
+        if status.is_some() && started.elapsed() >= BIRTH {
             died = None;
         }
         died.get_or_insert_with(Instant::now);

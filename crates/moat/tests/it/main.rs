@@ -2,12 +2,15 @@
 
 mod agent;
 mod help;
+mod node;
 mod policy;
 mod rendering;
 mod up;
 
 use std::path::Path;
 use std::process::{Command, Output};
+
+use tempfile::TempDir;
 
 /// `moat` with an environment of its own: nothing of this machine's configuration or time zone shows.
 fn moat(arguments: &[&str]) -> Command {
@@ -32,4 +35,20 @@ fn transcript(output: &Output) -> String {
 fn run(arguments: &[&str], hidden: &Path) -> String {
     let output = moat(arguments).output().unwrap();
     transcript(&output).replace(&hidden.display().to_string(), "DIR")
+}
+
+/// A folder with `moat` and, beside it, a shell script in the agent's place.
+fn with_agent(script: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    // By another process: a file that this one has open for writing, even in a child that another test's thread
+    // is about to start, cannot be executed.
+    let placed = Command::new("/bin/sh")
+        .arg("-c")
+        .arg(r#"cp "$1" "$2/moat" && printf '#!/bin/sh\n%s\n' "$3" > "$2/moat-enforcer" && chmod 755 "$2/moat-enforcer""#)
+        .arg("place")
+        .args([env!("CARGO_BIN_EXE_moat").as_ref(), folder.path().as_os_str(), script.as_ref()])
+        .status()
+        .unwrap();
+    assert!(placed.success());
+    folder
 }
