@@ -1,4 +1,5 @@
 //! The built command line, as a person or a script meets it.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod agent;
 mod help;
@@ -25,7 +26,10 @@ fn transcript(output: &Output) -> String {
     let mut text = format!("status: {}\n", output.status.code().unwrap());
     for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
         if !bytes.is_empty() {
-            text += &format!("--- {name}\n{}", String::from_utf8(bytes.clone()).unwrap());
+            text.push_str("--- ");
+            text.push_str(name);
+            text.push('\n');
+            text.push_str(std::str::from_utf8(bytes).unwrap());
         }
     }
     text

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use super::agent::Agent;
 
 /// Answers as an agent gives them, with names that an attacker chose among them.
+#[expect(clippy::needless_pass_by_value, reason = "what a listener hands to its handler")]
 fn answers(request: Request) -> Vec<Response> {
     let value = match request {
         Request::Status => json!({ "status": {
