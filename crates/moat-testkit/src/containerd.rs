@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, mpsc};
@@ -79,6 +80,10 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "{path}/cni"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+      Root = "{path}/runc"
 "#
         )
     }
@@ -109,6 +114,8 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
             .arg(self.path().join("config.toml"))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
+            // Of its own, so that Ctrl-C in a terminal leaves it to its owner to end it.
+            .process_group(0)
             .spawn()
             .context("cannot start containerd")?;
         let log = daemon.stderr.take().context("no log of containerd")?;
@@ -148,8 +155,14 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
     pub fn import_into(&self, namespace: &str, image: &Image) -> anyhow::Result<()> {
         let archive = self.path().join("image.tar");
         fs::write(&archive, image.archive()?)?;
-        self.ctr(namespace, ["images", "import", "--no-unpack", &archive.to_string_lossy()])?;
+        self.import_archive(namespace, &archive)?;
         fs::remove_file(archive)?;
+        Ok(())
+    }
+
+    /// Makes the images of an archive, as `docker save` writes it, known in one namespace.
+    pub fn import_archive(&self, namespace: &str, archive: &Path) -> anyhow::Result<()> {
+        self.ctr(namespace, ["images", "import", "--no-unpack", &archive.to_string_lossy()])?;
         Ok(())
     }
 
@@ -308,7 +321,9 @@ impl NewContainer<'_> {
 
     fn arguments(&self, flags: impl IntoIterator<Item = String>) -> Vec<String> {
         self.containerd.uses_cgroup(&self.namespace);
-        let mut arguments = vec!["run".to_owned()];
+        // runc's own list of containers is shared by all containerds unless each is given its own.
+        let runc_root = format!("--runc-root={}", self.containerd.path().join("runc").display());
+        let mut arguments = vec!["run".to_owned(), runc_root];
         arguments.extend(flags);
         arguments.extend_from_slice(&self.flags);
         arguments.extend([self.image.clone(), self.id.clone()]);

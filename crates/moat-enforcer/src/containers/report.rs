@@ -245,7 +245,7 @@ fn mode(active: &ActivePolicy) -> String {
 /// How a rule is held, as the control socket says it.
 pub fn holding(holding: &Holding) -> RuleHolding {
     let (state, driver, reason) = match holding {
-        Holding::Held { driver } => ("Held", driver.as_str(), ""),
+        Holding::Held { driver, detail } => ("Held", driver.as_str(), detail.as_str()),
         Holding::Degraded { driver, reason } => ("Degraded", driver.as_str(), reason.as_str()),
         Holding::NotHeld { reason } => ("NotHeld", "", reason.as_str()),
     };

@@ -1,0 +1,31 @@
+/*
+ * The attack "read another process's memory": starts a process and attaches to it as a debugger does. Prints what it
+ * got, or the error that stopped it.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int main(void)
+{
+	pid_t victim = fork();
+	int status = 0;
+
+	if (victim == 0)
+		for (;;)
+			pause();
+	if (victim < 0 || ptrace(PTRACE_ATTACH, victim, 0, 0) < 0) {
+		fprintf(stderr, "trace-process: attach: %s\n", strerror(errno));
+		status = 1;
+	} else {
+		waitpid(victim, NULL, 0);
+		printf("attached to another process and stopped it\n");
+	}
+	if (victim > 0)
+		kill(victim, SIGKILL);
+	return status;
+}

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Installs from apt what building, testing and the demo need and this machine lacks; says nothing when all is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/progress.sh
+
+packages=(
+    # to build: the kernel programs, and libbpf's C part
+    clang-19 gcc libc6-dev libelf-dev make pkg-config zlib1g-dev
+    # to run containers
+    busybox-static containerd containernetworking-plugins iproute2 runc
+)
+
+complain() {
+    printf 'setup: %s\n' "$@" >&2
+    exit 1
+}
+
+missing=()
+for package in "${packages[@]}"; do
+    status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$status" = installed ] || missing+=("$package")
+done
+
+if [ ${#missing[@]} -gt 0 ]; then
+    command -v apt-get >/dev/null ||
+        complain "needs Debian 12 or 13 (or a derivative with apt)" "install by hand: ${missing[*]}"
+    [ "$(id -u)" -eq 0 ] ||
+        complain "missing packages: ${missing[*]}" "install them: sudo scripts/setup.sh"
+    export DEBIAN_FRONTEND=noninteractive
+    progress "setup: refreshing the package lists" apt-get update
+    progress "setup: installing ${missing[*]}" \
+        apt-get install --yes --no-install-recommends "${missing[@]}"
+fi
+
+wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+command -v cargo >/dev/null ||
+    complain "no Rust toolchain: install Rust $wanted or newer from https://rustup.rs" \
+        "under sudo, keep its folders: sudo env \"PATH=\$PATH\" \"HOME=\$HOME\" make …"
+have=$(rustc --version | cut -d' ' -f2)
+[ "$(printf '%s\n' "$wanted" "$have" | sort --version-sort | head -n 1)" = "$wanted" ] ||
+    complain "Rust $have is too old: run 'rustup update' to get $wanted or newer"

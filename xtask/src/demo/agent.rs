@@ -1,0 +1,170 @@
+//! `moat up` as a child of the demo, asked and listened to over its control socket.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use moat_event::Event;
+use moat_wire::control::{Client, ContainerStatus, EventQuery, EventStream, RuleHolding};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::time::{interval, timeout};
+
+/// How long the agent may take for whatever is waited for.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long an event may take to be told, a busy machine included.
+const EVENT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How often the agent is asked while something is waited for that no event tells.
+const ASK: Duration = Duration::from_millis(20);
+
+/// A running agent.
+#[derive(Debug)]
+pub struct Agent {
+    child: Child,
+    log: PathBuf,
+    pub control: PathBuf,
+    pub policies: PathBuf,
+    pub events_file: PathBuf,
+    events: EventStream,
+}
+
+impl Agent {
+    /// Starts `moat up` for the containers of the runtime at `runtime`, with everything under `folder` and no
+    /// policy yet. Returns when it serves.
+    pub async fn start(folder: &Path, runtime: &Path) -> Result<Agent> {
+        let at = |name: &str| folder.join(name);
+        for stale in ["policies", "state"] {
+            if at(stale).exists() {
+                fs::remove_dir_all(at(stale)).with_context(|| format!("cannot empty {stale}"))?;
+            }
+            fs::create_dir_all(at(stale))?;
+        }
+        let (control, events_file) = (at("control.sock"), at("events.jsonl"));
+        // A file of an earlier run would be written on.
+        File::create(&events_file)?;
+        let log = File::create(at("moat.log"))?;
+        let mut child = Command::new(program("moat")?)
+            .args(["up", "--runtime", "containerd", "--socket"])
+            .arg(runtime)
+            .arg("--policies")
+            .arg(at("policies"))
+            .arg("--state")
+            .arg(at("state"))
+            .arg("--events")
+            .arg(&events_file)
+            .arg("--control")
+            .arg(&control)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // Of its own, so that Ctrl-C in a terminal leaves it to the demo to end it.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .context("cannot start moat")?;
+        let query = EventQuery { follow: true, ..EventQuery::default() };
+        let mut beat = interval(ASK);
+        let serving = timeout(DEADLINE, async {
+            loop {
+                beat.tick().await;
+                if let Some(status) = child.try_wait()? {
+                    bail!("moat up ended with {status}:\n{}", fs::read_to_string(at("moat.log"))?);
+                }
+                if let Ok(client) = Client::connect(&control).await {
+                    return Ok(client.events(query).await?);
+                }
+            }
+        });
+        let events =
+            serving.await.with_context(|| format!("moat up does not serve {}", control.display()))??;
+        Ok(Agent { child, control, log: at("moat.log"), policies: at("policies"), events_file, events })
+    }
+
+    /// Copies policies into the watched folder and waits until they are in force in the pod.
+    pub async fn apply(&self, files: &[PathBuf], pod: &str, expected: &[&str]) -> Result<()> {
+        for file in files {
+            let name = file.file_name().context("a policy without a name")?;
+            fs::copy(file, self.policies.join(name))
+                .with_context(|| format!("cannot copy {}", file.display()))?;
+        }
+        let mut beat = interval(ASK);
+        let enforced = timeout(DEADLINE, async {
+            loop {
+                beat.tick().await;
+                let container = self.container(pod, "nginx").await?;
+                let named = |policy: &&str| container.policies.iter().any(|name| name == policy);
+                if expected.iter().all(named) && container.problem.is_empty() {
+                    return anyhow::Ok(());
+                }
+            }
+        });
+        enforced.await.with_context(|| {
+            format!(
+                "the policies are not in force after {} s; see {}",
+                DEADLINE.as_secs(),
+                self.log.display()
+            )
+        })?
+    }
+
+    /// What the agent knows of a container, once it knows it.
+    pub async fn container(&self, pod: &str, name: &str) -> Result<ContainerStatus> {
+        let mut beat = interval(ASK);
+        let found = timeout(DEADLINE, async {
+            loop {
+                beat.tick().await;
+                let containers = Client::connect(&self.control).await?.containers().await?;
+                let wanted = |status: &ContainerStatus| {
+                    status.workload.pod == pod && status.workload.container == name
+                };
+                if let Some(status) = containers.into_iter().find(wanted) {
+                    return anyhow::Ok(status);
+                }
+            }
+        });
+        found.await.with_context(|| format!("the agent does not find container {name} of pod {pod}"))?
+    }
+
+    /// How a rule is held on this node.
+    pub async fn holding(&self, policy: &str, rule: &str) -> Result<Option<RuleHolding>> {
+        let policies = Client::connect(&self.control).await?.policies().await?;
+        let rules =
+            policies.into_iter().filter(|status| status.name == policy).flat_map(|status| status.rules);
+        Ok(rules.filter(|status| status.name == rule).map(|status| status.holding).next())
+    }
+
+    /// The first event from now on that `wanted` accepts; `None` if none comes in time.
+    pub async fn event(&mut self, wanted: impl Fn(&Event) -> bool) -> Result<Option<Event>> {
+        let found = timeout(EVENT_DEADLINE, async {
+            loop {
+                let event = self.events.next().await?.context("the agent closed the stream of events")?;
+                if wanted(&event) {
+                    return anyhow::Ok(event);
+                }
+            }
+        });
+        found.await.ok().transpose()
+    }
+
+    /// Asks the agent to end, and waits until it has.
+    pub async fn stop(mut self) -> Result<()> {
+        let pid = self.child.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
+        if let Some(pid) = pid {
+            kill_process(pid, Signal::TERM).context("cannot end moat")?;
+        }
+        let status = timeout(DEADLINE, self.child.wait()).await.context("moat up does not end")??;
+        ensure!(status.success(), "moat up ended with {status}; see {}", self.log.display());
+        Ok(())
+    }
+}
+
+/// A program of this workspace, which Cargo has built into the folder that this one is in.
+fn program(name: &str) -> Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    ensure!(path.exists(), "{} is not built; run: cargo build --workspace", path.display());
+    Ok(path)
+}

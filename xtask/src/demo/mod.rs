@@ -1,0 +1,293 @@
+//! `make demo`: a real nginx container, attacked twice, where no policy selects it and where `examples/` do.
+//!
+//! Everything is the real thing: containerd and runc, the agent as a user starts it, its events as a user reads them.
+//! What an attack did is looked up in the container, not believed from an error.
+
+mod agent;
+mod attacks;
+mod attempt;
+mod residue;
+mod stage;
+mod terminal;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use moat_event::{Event, EventAction, EventType};
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::agent::Agent;
+use self::attacks::{ATTACKS, Attack, BENIGN, End, PAGE};
+use self::attempt::attempt;
+use self::residue::Listing;
+use self::stage::{Stage, Target};
+use crate::workspace;
+
+/// Pods by what selects them.
+const PROTECTED: &str = "vulnerable-nginx-pod";
+const UNPROTECTED: &str = "unprotected-nginx-pod";
+const LOCKED: &str = "locked-nginx-pod";
+const DENIED: &str = "denied-entrypoint-pod";
+
+/// Runs the demo, with `exit` to its end, else until Ctrl-C. What went otherwise than expected, one line each.
+pub fn run(exit: bool) -> Result<Vec<String>> {
+    ensure!(
+        rustix::process::geteuid().is_root(),
+        "the demo runs containers and loads kernel programs: run it as root, with Cargo in the path:\n  \
+         sudo env \"PATH=$PATH\" \"HOME=$HOME\" make demo"
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let interrupted = async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        tokio::pin!(interrupted);
+        let before = Listing::take(&[])?;
+        let folder = workspace::root()?.join(".demo");
+        fs::create_dir_all(&folder)?;
+
+        terminal::heading("Setting the stage");
+        let (mut problems, names) = tokio::select! {
+            () = &mut interrupted => return Ok(vec![String::from("demo: interrupted")]),
+            stage = Stage::set(&folder) => {
+                let stage = stage?;
+                let agent = terminal::progress("starting moat up", Agent::start(&folder, &stage.socket())).await?;
+                let names = vec![path_name(stage.folder())?, path_name(&folder)?];
+                let mut demo = Demo { stage, agent, problems: Vec::new() };
+                tokio::select! {
+                    () = &mut interrupted => demo.problems.push(String::from("demo: interrupted")),
+                    played = demo.play() => {
+                        if let Err(error) = played {
+                            demo.problems.push(format!("demo: {error:#}"));
+                        }
+                        if !exit {
+                            demo.invite();
+                            interrupted.await;
+                        }
+                    }
+                }
+                terminal::heading("Cleaning up");
+                (demo.end().await, names)
+            }
+        };
+        let after = Listing::take(&names)?;
+        problems.extend(after.since(&before).map(|left| format!("demo: left behind: {left}")));
+        let met = problems.is_empty();
+        terminal::outcome(met, if met { "everything as expected, and nothing left behind" } else { "not as expected" });
+        Ok(problems)
+    })
+}
+
+/// The demo while it runs.
+#[derive(Debug)]
+struct Demo {
+    stage: Stage,
+    agent: Agent,
+    /// What went otherwise than expected.
+    problems: Vec<String>,
+}
+
+impl Demo {
+    async fn play(&mut self) -> Result<()> {
+        let pods = async {
+            let unprotected = self.stage.pod(UNPROTECTED, "other", "nginx", &[]).await?;
+            let protected = self.stage.pod(PROTECTED, "nginx", "nginx", &[]).await?;
+            anyhow::Ok((unprotected, protected))
+        };
+        let (unprotected, protected) = terminal::progress("starting two pods of nginx", pods).await?;
+        for target in [&unprotected, &protected] {
+            self.stage.equip(target).await?;
+        }
+        self.stage.served(&unprotected, &protected).await?;
+        let policies = examples()?;
+        let selecting: Vec<&str> = ATTACKS.iter().map(|attack| attack.policy).collect();
+        terminal::progress(
+            &format!("saving the {} policies of examples/ until they are in force", policies.len()),
+            self.agent.apply(&policies, PROTECTED, &selecting),
+        )
+        .await?;
+
+        terminal::heading(&format!("What must go on working in {PROTECTED}"));
+        let page = self.stage.page(&unprotected, &protected).await;
+        self.report(
+            page.output.contains(PAGE),
+            "nginx serves its page to another pod",
+            &[("result", page.gist())],
+        );
+        for benign in BENIGN {
+            let seen = self.stage.exec(&protected, benign.command).await;
+            self.report(
+                seen.exit == Some(0) && (seen.output.contains(benign.prints)),
+                benign.title,
+                &[("command", benign.command.join(" ")), ("result", seen.gist())],
+            );
+        }
+
+        terminal::heading(&format!("Attacks: in {UNPROTECTED}, and in {PROTECTED}"));
+        for attack in ATTACKS {
+            self.attack(attack, &unprotected, &protected).await?;
+        }
+
+        terminal::heading("Containers that start under a policy: only nginx may run");
+        self.locked(&unprotected).await?;
+        self.denied().await?;
+
+        terminal::heading(&format!("And after all that, in {PROTECTED}"));
+        let page = self.stage.page(&unprotected, &protected).await;
+        self.report(page.output.contains(PAGE), "nginx still serves its page", &[("result", page.gist())]);
+        Ok(())
+    }
+
+    /// Tries an attack where nothing stops it, then where Moat does, and compares with what is expected.
+    async fn attack(&mut self, attack: &Attack, unprotected: &Target, protected: &Target) -> Result<()> {
+        let (without, worked) = attempt(&self.stage, unprotected, attack).await?;
+        let (with, succeeded) = attempt(&self.stage, protected, attack).await?;
+        let event = self
+            .agent
+            .event(|event| event.pod_name.as_deref() == Some(PROTECTED) && attack.is_told_by(event))
+            .await?;
+
+        let ended = match attack.end {
+            End::Refused => !succeeded && with.exit != Some(0) && with.exit != Some(137),
+            End::Killed => !succeeded && with.exit == Some(137),
+            End::Reported => true,
+        };
+        let without = match without.gist() {
+            _ if !worked => String::from("failed for another reason; the demo proves nothing"),
+            gist if gist.is_empty() => String::from("done"),
+            gist => gist,
+        };
+        let with = match with.gist() {
+            gist if gist.is_empty() => String::from("done"),
+            gist => gist,
+        };
+        let mut aspects = vec![
+            ("command", attack.command.join(" ")),
+            ("without Moat", without),
+            ("with Moat", with),
+            ("event", told(event.as_ref())),
+        ];
+        let rule = event.as_ref().and_then(|event| event.rule.clone()).unwrap_or_default();
+        let holding = self.agent.holding(attack.policy, &rule).await?;
+        if let Some(holding) = holding.filter(|holding| holding.state != "Held") {
+            aspects.push(("rule", format!("{}: {}", holding.state, holding.reason)));
+        }
+        self.report(worked && ended && event.is_some(), attack.title, &aspects);
+        Ok(())
+    }
+
+    /// A pod that an allow-list selects from its start: nginx runs, and nothing else.
+    async fn locked(&mut self, client: &Target) -> Result<()> {
+        let locked = self.stage.pod(LOCKED, "nginx-locked", "nginx", &[]).await?;
+        let served = self.stage.served(client, &locked).await;
+        self.report(served.is_ok(), "nginx starts and serves", &[]);
+        let seen = self.stage.exec(&locked, &["ls", "/"]).await;
+        let event = self
+            .agent
+            .event(|event| {
+                event.pod_name.as_deref() == Some(LOCKED)
+                    && event.policy_name.as_deref() == Some("nginx-allow-list")
+                    && event.action == EventAction::Blocked
+            })
+            .await?;
+        self.report(
+            !seen.output.contains("etc") && seen.exit != Some(0) && event.is_some(),
+            "list a folder",
+            &[("command", String::from("ls /")), ("with Moat", seen.gist()), ("event", told(event.as_ref()))],
+        );
+        Ok(())
+    }
+
+    /// A pod whose own first program is denied: not one instruction of it runs.
+    async fn denied(&mut self) -> Result<()> {
+        const CONTAINER: &str = "denied-entrypoint";
+        let started = self.stage.pod(DENIED, "nginx-locked", CONTAINER, &["id"]).await;
+        let event = self
+            .agent
+            .event(|event| {
+                event.pod_name.as_deref() == Some(DENIED)
+                    && event.event_type == EventType::ProcessExec
+                    && matches!(event.action, EventAction::Blocked | EventAction::Killed)
+            })
+            .await?;
+        let printed = self.stage.log(CONTAINER).unwrap_or_default();
+        let seen = match &started {
+            Ok(_) => String::from("killed before its first instruction, printed nothing"),
+            Err(error) => terminal::gist(&format!("{error:#}")),
+        };
+        self.report(
+            event.is_some() && !printed.contains("uid="),
+            "start a container whose own entrypoint is denied",
+            &[("command", String::from("id")), ("with Moat", seen), ("event", told(event.as_ref()))],
+        );
+        Ok(())
+    }
+
+    fn report(&mut self, met: bool, title: &str, aspects: &[(&str, String)]) {
+        terminal::outcome(met, title);
+        for (name, text) in aspects {
+            terminal::aspect(name, text);
+        }
+        if !met {
+            self.problems.push(format!("demo: not as expected: {title}"));
+        }
+    }
+
+    /// Says what one can do while the demo stays up.
+    fn invite(&self) {
+        let show = |path: &Path| path.display().to_string();
+        let socket = self.stage.socket();
+        terminal::heading("Moat stays up until Ctrl-C. Meanwhile:");
+        for (name, text) in [
+            ("policies", format!("change the files in {}", show(&self.agent.policies))),
+            ("events", format!("tail -f {}", show(&self.agent.events_file))),
+            ("moat", format!("target/debug/moat --control {} policy list", show(&self.agent.control))),
+            ("containers", format!("ctr --address {} --namespace k8s.io tasks list", show(&socket))),
+        ] {
+            terminal::aspect(name, &text);
+        }
+    }
+
+    /// Ends the agent, then the containers; what went wrong so far and on the way.
+    async fn end(self) -> Vec<String> {
+        let Demo { stage, agent, mut problems } = self;
+        if let Err(error) = terminal::progress("ending moat", agent.stop()).await {
+            problems.push(format!("demo: {error:#}"));
+        }
+        let ended = tokio::task::spawn_blocking(move || drop(stage));
+        if let Err(error) = terminal::progress("ending the containers and containerd", ended).await {
+            problems.push(format!("demo: {error}"));
+        }
+        problems
+    }
+}
+
+/// The event as the user's file has it.
+fn told(event: Option<&Event>) -> String {
+    event.map_or_else(|| String::from("none came"), terminal::event_line)
+}
+
+/// The example policies.
+fn examples() -> Result<Vec<PathBuf>> {
+    let folder = workspace::root()?.join("examples");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&folder).context("cannot read examples/")? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn path_name(path: &Path) -> Result<String> {
+    let name = path.file_name().with_context(|| format!("{} has no name", path.display()))?;
+    Ok(name.to_string_lossy().into_owned())
+}
