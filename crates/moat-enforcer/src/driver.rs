@@ -5,16 +5,10 @@ use std::fs;
 use std::sync::mpsc::SyncSender;
 
 use moat_kernel::guard::{Guard, GuardConfig};
-use moat_kernel::{Capabilities, Held, Sink};
+use moat_kernel::{Held, Sink};
 
 use crate::agent::Loaded;
 use crate::runtime::cgroup::{Hierarchy, Layout};
-
-/// What this kernel can hold, found by trying.
-pub fn probe() -> Capabilities {
-    let kernel_release = rustix::system::uname().release().to_string_lossy().into_owned();
-    Capabilities { kernel_release, entries: Vec::new() }
-}
 
 /// Loads the guard.
 pub fn load_guard(
@@ -30,7 +24,7 @@ pub fn load_guard(
     };
     let config = GuardConfig { v1_controller, ..GuardConfig::default() };
     let guard = Guard::load(&config, sink, held)?;
-    Ok(Loaded { driver: Box::new(guard), name: "guard", capabilities: probe() })
+    Ok(Loaded { driver: Box::new(guard), name: "guard", capabilities: moat_kernel::probe() })
 }
 
 /// The kernel's number of a cgroup v1 controller: `/proc/cgroups` lists them in that order (cgroups(7);

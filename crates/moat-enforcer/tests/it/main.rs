@@ -1,3 +1,4 @@
 //! The agent's parts against the real thing.
 
+mod agent;
 mod runtime;
