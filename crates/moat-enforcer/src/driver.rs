@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::mpsc::SyncSender;
 
 use moat_kernel::guard::{Guard, GuardConfig};
-use moat_kernel::{Held, Sink, probe};
+use moat_kernel::{Held, Sink};
 
 use crate::agent::Loaded;
 use crate::runtime::cgroup::{Hierarchy, Layout};
@@ -24,7 +24,7 @@ pub fn load_guard(
     };
     let config = GuardConfig { v1_controller, ..GuardConfig::default() };
     let guard = Guard::load(&config, sink, held)?;
-    Ok(Loaded { driver: Box::new(guard), name: "guard", capabilities: probe() })
+    Ok(Loaded { driver: Box::new(guard), name: "guard", capabilities: moat_kernel::probe() })
 }
 
 /// The kernel's number of a cgroup v1 controller: `/proc/cgroups` lists them in that order (cgroups(7);

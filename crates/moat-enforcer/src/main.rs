@@ -89,7 +89,7 @@ fn run(config: Config) -> anyhow::Result<()> {
 }
 
 fn probe() -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(&moat_enforcer::probe())?);
+    println!("{}", serde_json::to_string_pretty(&moat_kernel::probe())?);
     Ok(())
 }
 

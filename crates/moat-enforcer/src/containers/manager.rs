@@ -408,6 +408,3 @@ async fn resolve(sources: &[Arc<dyn Source>], hint: &Hint) -> (usize, Container)
         sleep(ASK_AGAIN).await;
     }
 }
-
-#[cfg(test)]
-mod tests;
