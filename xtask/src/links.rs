@@ -33,7 +33,7 @@ fn collect(folder: &Path, documents: &mut Vec<PathBuf>) -> std::io::Result<()> {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         if kind.is_dir() && !name.starts_with('.') && name != "target" {
             collect(&path, documents)?;
-        } else if kind.is_file() && name.ends_with(".md") {
+        } else if kind.is_file() && path.extension() == Some(OsStr::new("md")) {
             documents.push(path);
         }
     }
