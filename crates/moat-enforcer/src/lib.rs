@@ -1,4 +1,26 @@
-#![doc = "placeholder"]
+//! The privileged node agent: finds the containers of this node, puts the policies' rules in force for each,
+//! and says what happened.
+//!
+//! ```text
+//! policies ─┐
+//! runtimes ─┼─▶ containers (which rules for whom) ─▶ moat-kernel's driver ─▶ events ─▶ file, memory, subscribers
+//! starts ───┘                                                                  └─▶ response (KillPod, Quarantine)
+//! ```
+//!
+//! [`run`] is the whole of it; the program around it reads flags and waits for signals.
 #![forbid(unsafe_code)]
-pub mod events;
+
+mod agent;
+mod config;
+mod containers;
+mod control;
+mod events;
+mod policies;
+mod response;
 pub mod runtime;
+mod state;
+
+pub use agent::{Loaded, RunError, run};
+pub use config::Config;
+pub use events::output::Target;
+pub use state::{State, StateError};

@@ -14,7 +14,7 @@ struct run {
 
 static __always_inline void collect(struct run *r, u32 state)
 {
-	u32 base = r->automaton->match_base + ((state - r->automaton->min_match) >> (r->automaton->stride_shift & 31)) * MASK_WORDS;
+	u32 base = r->automaton->match_base + (state - r->automaton->min_match) / r->automaton->stride * MASK_WORDS;
 	for (u32 i = 0; i < 4; i++) {
 		u32 low_index = base + 2 * i, high_index = low_index + 1;
 		u32 *low = bpf_map_lookup_elem(r->table, &low_index);

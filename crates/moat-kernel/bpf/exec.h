@@ -192,7 +192,7 @@ static __noinline int judge_exec(struct task_struct *task, struct linux_binprm *
 			struct automaton *automaton = bpf_map_lookup_elem(&automata, &key);
 			void *table = bpf_map_lookup_elem(&automaton_tables, &key);
 			if (automaton && table && state && state >= automaton->min_match) {
-				u32 at = automaton->match_base + ((state - automaton->min_match) >> (automaton->stride_shift & 31)) * 4;
+				u32 at = automaton->match_base + ((state - automaton->min_match) / automaton->stride) * 4;
 				u32 words[4] = {};
 				for (u32 i = 0; i < 4; i++) {
 					u32 index = at + i, *word = bpf_map_lookup_elem(table, &index);

@@ -97,7 +97,7 @@ struct address_key {
 enum automaton_kind { AUTOMATON_PATH = 0, AUTOMATON_NAME = 1, AUTOMATON_ARGUMENTS = 2 };
 struct automaton {
 	u32 start, end_class, min_match;
-	u32 stride_shift;
+	u32 stride;
 	u32 match_base;          /* index of the first match entry in the table */
 	u32 size;
 	u8 classes[256];

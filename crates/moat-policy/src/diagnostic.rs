@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 
+use crate::escape::escape;
+
 /// Longest line that is shown around a mistake, in bytes; beyond it only the place is named.
 const MAX_SHOWN_LINE: usize = 400;
 /// Most diagnostics that [`render`] writes out.
@@ -181,27 +183,23 @@ impl miette::Diagnostic for Shown<'_> {
     }
 }
 
-/// Text from a document inside a message: control characters escaped, and not without end.
+/// Text from a document inside a message: escaped, and not without end.
 pub(crate) struct Printable<'a>(pub &'a str);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut characters = self.0.chars();
-        for character in characters.by_ref().take(MAX_QUOTED) {
-            if is_unsafe(character) {
-                write!(f, "{}", character.escape_default())?;
-            } else {
-                f.write_char(character)?;
-            }
+        match self.0.char_indices().nth(MAX_QUOTED) {
+            Some((end, _)) => write!(f, "{}…", escape(&self.0.as_bytes()[..end])),
+            None => f.write_str(&escape(self.0.as_bytes())),
         }
-        if characters.next().is_some() { f.write_char('…') } else { Ok(()) }
     }
 }
 
-/// Whether a terminal may take the character for a command: controls, and what turns the direction of text.
+/// Whether a terminal shows something else than the character: controls, the invisible, and what turns the
+/// direction of text.
 pub(crate) fn is_unsafe(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The text with unsafe characters replaced, byte offsets unchanged.

@@ -71,3 +71,45 @@ impl FromStr for EnforceAfter {
         Ok(EnforceAfter::After(duration))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_date_times_and_durations() {
+        let at = |text: &str| EnforceAfter::At(text.parse().unwrap());
+        let after = |hours: i64| EnforceAfter::After(SignedDuration::from_hours(hours));
+        for (text, expected) in [
+            ("2027-01-31", at("2027-01-31T00:00:00Z")),
+            ("2027-01-31T08:00:00Z", at("2027-01-31T08:00:00Z")),
+            ("2027-01-31T08:00:00+01:00", at("2027-01-31T07:00:00Z")),
+            ("14d", after(14 * 24)),
+            ("12h", after(12)),
+            ("1w", after(7 * 24)),
+            ("1d 12h", after(36)),
+            ("P14D", after(14 * 24)),
+        ] {
+            assert_eq!(text.parse(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        let refused = |text: &str| text.parse::<EnforceAfter>().unwrap_err();
+        for text in ["", "soon", "14", "2027-13-01", "31.1.2027", "d", "999999999999999999d"] {
+            assert!(matches!(refused(text), EnforceAfterError::Syntax(_)), "{text}");
+        }
+        assert!(matches!(refused("2027-01-31T08:00:00"), EnforceAfterError::NoOffset(_)));
+        assert!(matches!(refused("1mo"), EnforceAfterError::Calendar(_)));
+        assert!(matches!(refused("2y 1d"), EnforceAfterError::Calendar(_)));
+        assert!(matches!(refused("0h"), EnforceAfterError::NotPositive(_)));
+        assert!(matches!(refused("-3d"), EnforceAfterError::NotPositive(_)));
+    }
+
+    #[test]
+    fn a_duration_beyond_all_time_is_never_reached() {
+        let never = EnforceAfter::After(SignedDuration::MAX);
+        assert_eq!(never.instant(Timestamp::UNIX_EPOCH), Timestamp::MAX);
+    }
+}

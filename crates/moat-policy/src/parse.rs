@@ -103,24 +103,20 @@ fn parse_text(bytes: &[u8]) -> Result<Vec<Document>, Vec<Mistake>> {
 }
 
 fn document(text: &str, node: &Node) -> Result<Document, Vec<Mistake>> {
-    match kind(node)? {
-        "RuntimePolicy" => {
-            let policy: RuntimePolicy = decode(text, node).map_err(|mut mistakes| {
-                // Each rule on its own too: a failed one hides those behind it.
-                for rule in rules(node) {
-                    mistakes.extend(decode::<Rule>(text, rule).err().into_iter().flatten());
-                }
-                mistakes
-            })?;
-            valid(text, node, &validate_runtime(&policy))?;
-            Ok(Document::Runtime(policy))
-        }
-        _ => {
-            let policy: CompliancePolicy = decode(text, node)?;
-            valid(text, node, &validate_compliance(&policy))?;
-            Ok(Document::Compliance(policy))
-        }
+    if kind(node)? == "CompliancePolicy" {
+        let policy: CompliancePolicy = decode(text, node)?;
+        valid(text, node, &validate_compliance(&policy))?;
+        return Ok(Document::Compliance(policy));
     }
+    let policy: RuntimePolicy = decode(text, node).map_err(|mut mistakes| {
+        // Each rule on its own too: a failed one hides those behind it.
+        for rule in rules(node) {
+            mistakes.extend(decode::<Rule>(text, rule).err().into_iter().flatten());
+        }
+        mistakes
+    })?;
+    valid(text, node, &validate_runtime(&policy))?;
+    Ok(Document::Runtime(policy))
 }
 
 fn rules(node: &Node) -> &[Node] {
@@ -205,6 +201,12 @@ fn yaml_mistake(text: &str, error: &serde_saphyr::Error) -> Mistake {
             format!("the document is larger or more nested than a policy may be: {reason}"),
             "split the file; write repeated parts out instead of using many aliases",
         ),
+        serde_saphyr::Error::UnsupportedTag { .. } => {
+            (format!("policies know no YAML tags: {reason}"), "remove the tag")
+        }
+        _ if reason.contains("recursion limit") => {
+            ("the document is more nested than a policy may be".to_owned(), "a policy is ten levels deep")
+        }
         _ => (
             format!("this is not valid YAML: {reason}"),
             "YAML indents with spaces, never tabs, and writes `key: value`",

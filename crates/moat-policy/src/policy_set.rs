@@ -1,5 +1,8 @@
 //! All runtime policies in force on a node, and the rule set that they make for each workload.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::{Arc, Weak};

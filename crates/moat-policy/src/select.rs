@@ -1,5 +1,8 @@
 //! Which workloads a policy is for: the three selectors, compiled.
 
+#[cfg(test)]
+mod tests;
+
 use globset::{GlobBuilder, GlobMatcher};
 use moat_event::{Labels, Workload};
 
@@ -27,8 +30,11 @@ pub struct NotSelected {
 
 /// A glob that does not compile; validation refuses such policies.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the glob `{}` is not valid", .0.escape_debug())]
-pub struct InvalidGlob(pub String);
+#[error("glob `{}`: {message}", text.escape_debug())]
+pub struct InvalidGlob {
+    pub text: String,
+    pub message: String,
+}
 
 #[derive(Debug, Clone, Copy)]
 enum Subject {
@@ -86,6 +92,11 @@ impl Selector {
             namespace_labels: LabelConditions { labels: match_labels, expressions: match_expressions },
             labels: LabelConditions { labels: labels.match_labels, expressions: labels.match_expressions },
         })
+    }
+
+    /// Whether a selector can hold this glob.
+    pub(crate) fn check_glob(text: &str) -> Result<(), InvalidGlob> {
+        Pattern::new(text.to_owned()).map(drop)
     }
 
     /// Whether the workload is selected, and if not, by which field.
@@ -193,7 +204,7 @@ impl Pattern {
         }
         match GlobBuilder::new(&text).literal_separator(true).build() {
             Ok(glob) => Ok(Pattern::Glob(glob.compile_matcher())),
-            Err(_) => Err(InvalidGlob(text)),
+            Err(error) => Err(InvalidGlob { message: error.kind().to_string(), text }),
         }
     }
 }

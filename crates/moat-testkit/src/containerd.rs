@@ -80,6 +80,10 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "{path}/cni"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+      Root = "{path}/runc"
 "#
         )
     }
@@ -317,7 +321,9 @@ impl NewContainer<'_> {
 
     fn arguments(&self, flags: impl IntoIterator<Item = String>) -> Vec<String> {
         self.containerd.uses_cgroup(&self.namespace);
-        let mut arguments = vec!["run".to_owned()];
+        // runc's own list of containers is shared by all containerds unless each is given its own.
+        let runc_root = format!("--runc-root={}", self.containerd.path().join("runc").display());
+        let mut arguments = vec!["run".to_owned(), runc_root];
         arguments.extend(flags);
         arguments.extend_from_slice(&self.flags);
         arguments.extend([self.image.clone(), self.id.clone()]);

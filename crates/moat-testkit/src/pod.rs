@@ -17,14 +17,18 @@ use crate::{Containerd, Image};
 mod proto {
     tonic::include_proto!("runtime.v1");
 }
+use proto::image_service_client::ImageServiceClient;
 use proto::runtime_service_client::RuntimeServiceClient;
 
 const DEADLINE: Duration = Duration::from_mins(1);
+/// The plugin tells nobody when it has learnt of an image, so it is asked this often.
+const IMAGE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Runs pods in a [`Containerd`].
 #[derive(Debug, Clone)]
 pub struct Pods {
     client: RuntimeServiceClient<Channel>,
+    images: ImageServiceClient<Channel>,
     logs: PathBuf,
 }
 
@@ -66,11 +70,31 @@ impl Pods {
                 async move { UnixStream::connect(socket).await.map(TokioIo::new) }
             }))
             .await?;
-        Ok(Self { client: RuntimeServiceClient::new(channel), logs: containerd.path().join("logs") })
+        Ok(Self {
+            client: RuntimeServiceClient::new(channel.clone()),
+            images: ImageServiceClient::new(channel),
+            logs: containerd.path().join("logs"),
+        })
+    }
+
+    /// Waits until pods can use an imported image: containerd's CRI plugin learns of it some time after.
+    async fn await_image(&self, name: &str) -> anyhow::Result<()> {
+        let wait = async {
+            loop {
+                let image = Some(proto::ImageSpec { image: name.to_owned() });
+                let answer = self.images.clone().image_status(proto::ImageStatusRequest { image }).await?;
+                if answer.into_inner().image.is_some() {
+                    return anyhow::Ok(());
+                }
+                tokio::time::sleep(IMAGE_INTERVAL).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, wait).await.with_context(|| format!("image {name} is not imported"))?
     }
 
     /// Starts a pod without containers, on the network of the private bridge.
     pub async fn pod(&self, namespace: &str, name: &str, labels: &[(&str, &str)]) -> anyhow::Result<Pod> {
+        self.await_image(PAUSE_IMAGE).await?;
         let config = proto::PodSandboxConfig {
             metadata: Some(proto::PodSandboxMetadata {
                 name: name.to_owned(),
@@ -101,6 +125,7 @@ impl Pods {
         image: &Image,
         command: &[&str],
     ) -> anyhow::Result<PodContainer> {
+        self.await_image(image.name()).await?;
         let request = proto::CreateContainerRequest {
             pod_sandbox_id: pod.sandbox_id.clone(),
             config: Some(proto::ContainerConfig {

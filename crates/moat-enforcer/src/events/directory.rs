@@ -1,4 +1,4 @@
-//! Who is who: which workload a cgroup is, and which rule sets its records may refer to.
+//! Who is who: which container a cgroup is, and which rule sets its records may refer to.
 //!
 //! Written by the manager before it hands rules to a driver, read by the pipeline. A container's last rule
 //! sets stay for the records that were on their way when rules changed or the container ended.
@@ -7,8 +7,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use moat_event::Workload;
 use moat_policy::RuleSet;
+
+use crate::runtime::{Container, Source};
 
 /// Rule sets kept for a container: the one in force and those that records on their way may still name.
 const RULE_SETS: usize = 8;
@@ -18,25 +19,27 @@ const MEMORY: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct Directory(RwLock<HashMap<u64, Entry>>);
 
+/// A container, and the runtime that knows it.
+#[derive(Debug, Clone)]
+pub struct Resident {
+    pub container: Arc<Container>,
+    pub source: Arc<dyn Source>,
+}
+
 #[derive(Debug)]
 struct Entry {
-    workload: Arc<Workload>,
+    resident: Resident,
     /// Newest first.
     rule_sets: VecDeque<Arc<RuleSet>>,
     ended: Option<Instant>,
 }
 
 impl Directory {
-    /// The cgroup is this workload, and from now on its records may name `rules`.
-    pub fn enter(&self, cgroup: u64, workload: &Arc<Workload>, rules: Option<&Arc<RuleSet>>) {
+    /// The cgroup is this container's, and from now on its records may name `rules`.
+    pub fn enter(&self, cgroup: u64, resident: Resident, rules: Option<&Arc<RuleSet>>) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.entry(cgroup).or_insert_with(|| Entry {
-            workload: Arc::clone(workload),
-            rule_sets: VecDeque::with_capacity(1),
-            ended: None,
-        });
-        entry.workload = Arc::clone(workload);
-        entry.ended = None;
+        let rule_sets = entries.remove(&cgroup).map(|entry| entry.rule_sets).unwrap_or_default();
+        let entry = entries.entry(cgroup).or_insert(Entry { resident, rule_sets, ended: None });
         if let Some(rules) = rules {
             entry.rule_sets.retain(|known| known.generation != rules.generation);
             entry.rule_sets.push_front(Arc::clone(rules));
@@ -50,14 +53,13 @@ impl Directory {
         if let Some(entry) = entries.get_mut(&cgroup) {
             entry.ended = Some(now);
         }
-        entries.retain(|_, entry| {
-            entry.ended.is_none_or(|ended| now.saturating_duration_since(ended) < MEMORY)
-        });
+        entries
+            .retain(|_, entry| entry.ended.is_none_or(|ended| now.saturating_duration_since(ended) < MEMORY));
     }
 
-    pub fn workload(&self, cgroup: u64) -> Option<Arc<Workload>> {
+    pub fn resident(&self, cgroup: u64) -> Option<Resident> {
         let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        entries.get(&cgroup).map(|entry| Arc::clone(&entry.workload))
+        entries.get(&cgroup).map(|entry| entry.resident.clone())
     }
 
     /// The rule set of that generation, while it is kept.
@@ -69,7 +71,20 @@ impl Directory {
 
 #[cfg(test)]
 mod tests {
+    use moat_event::Workload;
+
     use super::*;
+    use crate::runtime::RuntimeId;
+
+    fn container(pod: &str) -> Arc<Container> {
+        Arc::new(Container {
+            workload: Workload { pod: pod.to_owned(), ..Workload::default() },
+            runtime_id: RuntimeId { namespace: String::from("default"), id: pod.to_owned() },
+            init_pid: 1,
+            sandbox: false,
+            sandbox_id: None,
+        })
+    }
 
     fn rules(generation: u64) -> Arc<RuleSet> {
         Arc::new(RuleSet { generation, hash: generation.to_string(), rules: Vec::new() })
@@ -78,9 +93,9 @@ mod tests {
     #[test]
     fn old_generations_stay_for_records_on_their_way_and_are_bounded() {
         let directory = Directory::default();
-        let workload = Arc::new(Workload::default());
+        let web = container("web");
         for generation in 1..=20 {
-            directory.enter(7, &workload, Some(&rules(generation)));
+            directory.enter(7, &web, Some(&rules(generation)));
         }
         assert_eq!(directory.rules(7, 20), Some(rules(20)));
         assert_eq!(directory.rules(7, 13), Some(rules(13)));
@@ -91,13 +106,13 @@ mod tests {
     #[test]
     fn an_ended_container_is_remembered_for_a_while() {
         let directory = Directory::default();
-        let workload = Arc::new(Workload { pod: String::from("web"), ..Workload::default() });
+        let web = container("web");
         let start = Instant::now();
-        directory.enter(7, &workload, Some(&rules(1)));
+        directory.enter(7, &web, Some(&rules(1)));
         directory.leave(7, start);
-        assert_eq!(directory.workload(7), Some(workload));
+        assert_eq!(directory.container(7), Some(web));
         assert_eq!(directory.rules(7, 1), Some(rules(1)));
         directory.leave(8, start + MEMORY);
-        assert_eq!(directory.workload(7), None);
+        assert_eq!(directory.container(7), None);
     }
 }

@@ -11,10 +11,13 @@
 
 pub mod aggregate;
 pub mod directory;
+pub mod enrich;
 pub mod history;
 pub mod journal;
 pub mod line;
 pub mod output;
+pub mod pipeline;
+pub mod reason;
 pub mod system;
 
 pub use directory::Directory;

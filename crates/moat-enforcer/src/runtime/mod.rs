@@ -1,12 +1,23 @@
 //! The containers of this node, as their runtime knows them.
 //!
-//! Owns the connection to containerd, Docker or CRI-O. The agent calls [`open`] once, keeps
+//! Owns the connections to containerd, Docker and CRI-O. The agent calls [`open`] once, keeps each source's
 //! [`Source::watch`] running, asks [`Source::resolve`] while a container start is held, and
 //! [`Source::stop_pod`] when a policy says `KillPod`.
+
+pub mod cgroup;
+mod containerd;
+mod cri;
+mod feed;
+mod grpc;
+mod hint;
+mod proto;
+
+pub use hint::Hint;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use moat_event::Workload;
@@ -66,15 +77,6 @@ pub struct RuntimeId {
     pub id: String,
 }
 
-/// What is known of a process whose container is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hint {
-    /// In the node's pid namespace.
-    pub pid: u32,
-    /// Its path in `/proc/PID/cgroup`, e.g. `/kubepods/pod1/0123abcd`; `None` where it is not known yet.
-    pub cgroup_path: Option<String>,
-}
-
 /// What happened to the containers. Applying one twice must be harmless: a change that happens while the
 /// list is read may arrive both in the [`Change::Resync`] and after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +107,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Containerd => "containerd",
-            Kind::Docker => "docker",
+            Kind::Docker => unreachable!(),
             Kind::Crio => "crio",
         }
     }
@@ -114,7 +116,7 @@ impl Kind {
     pub fn default_socket(self) -> &'static Path {
         Path::new(match self {
             Kind::Containerd => "/run/containerd/containerd.sock",
-            Kind::Docker => "/var/run/docker.sock",
+            Kind::Docker => unreachable!(),
             Kind::Crio => "/var/run/crio/crio.sock",
         })
     }
@@ -141,4 +143,28 @@ pub enum RuntimeError {
     Refused { kind: Kind, call: &'static str, reason: String },
     #[error("{kind} answered {call} with something unreadable: {reason}")]
     Malformed { kind: Kind, call: &'static str, reason: String },
+}
+
+/// Connects to the runtime that is named, or else to every one whose socket exists in its usual place; a node
+/// with Docker has containerd, too, and each then reports its own containers.
+pub fn open(kind: Option<Kind>, socket: Option<&Path>) -> Result<Vec<Arc<dyn Source>>, RuntimeError> {
+    if kind.is_some() || socket.is_some() {
+        let kind = kind.unwrap_or(Kind::Containerd);
+        return Ok(vec![connect(kind, socket.unwrap_or(kind.default_socket()), &[])]);
+    }
+    let found: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| kind.default_socket().exists()).collect();
+    if found.is_empty() {
+        return Err(RuntimeError::NotFound);
+    }
+    // Docker knows more of its containers than the containerd under it.
+    let except: &[&str] = if found.contains(&Kind::Docker) { &["moby"] } else { &[] };
+    Ok(found.into_iter().map(|kind| connect(kind, kind.default_socket(), except)).collect())
+}
+
+fn connect(kind: Kind, socket: &Path, except: &[&str]) -> Arc<dyn Source> {
+    match kind {
+        Kind::Containerd => Arc::new(containerd::Containerd::new(socket, except)),
+        Kind::Docker => unreachable!(),
+        Kind::Crio => Arc::new(cri::Crio::new(socket)),
+    }
 }

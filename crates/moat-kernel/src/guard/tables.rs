@@ -553,7 +553,7 @@ impl AutomatonTable {
             automaton.start,
             automaton.end_class,
             automaton.min_match,
-            automaton.stride.trailing_zeros(),
+            automaton.stride,
             match_base,
             words.len() as u32,
         ]

@@ -15,8 +15,8 @@ use super::{BuildError, Options};
 /// Bounds on the memory of each step, in bytes, and through it on its time. Before minimisation a table may be
 /// some times as large as the one that the kernel gets.
 const NFA_SIZE_LIMIT: usize = 8 << 20;
-const DFA_SIZE_LIMIT: usize = 4 << 20;
-const DETERMINIZE_SIZE_LIMIT: usize = 4 << 20;
+const DFA_SIZE_LIMIT: usize = 2 << 20;
+const DETERMINIZE_SIZE_LIMIT: usize = 2 << 20;
 
 /// The table of all states that can be reached.
 pub(super) fn determinize(expressions: &[Hir], options: Options) -> Result<Table, BuildError> {

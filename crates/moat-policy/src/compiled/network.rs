@@ -8,7 +8,7 @@ use moat_event::{Direction, Protocol};
 
 use super::MatcherError;
 use crate::activity::Connect;
-use crate::model;
+use crate::{model, ports};
 
 /// An IPv4-mapped IPv6 network is `::ffff:0:0/96` and the IPv4 address (RFC 4291, section 2.5.5.2).
 const MAPPED_PREFIX: u8 = 96;
@@ -107,9 +107,5 @@ pub(crate) fn parse_network(text: &str) -> Result<IpNet, MatcherError> {
 
 /// `443` or `1-1024`.
 pub(crate) fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, MatcherError> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    match (first.trim().parse(), last.trim().parse()) {
-        (Ok(first), Ok(last)) if first <= last => Ok(first..=last),
-        _ => Err(MatcherError::Port(text.to_owned())),
-    }
+    ports::parse(text).map_err(|_| MatcherError::Port(text.to_owned()))
 }

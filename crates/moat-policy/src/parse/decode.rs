@@ -141,13 +141,11 @@ impl<'a> Decoder<'a> {
     }
 
     fn entries(self) -> Option<&'a [(Key, Node)]> {
-        match &self.node.value {
-            Value::Mapping(entries) => Some(entries),
-            _ => {
-                self.mistakes.wrong_type(self.node, "a mapping");
-                None
-            }
+        if let Value::Mapping(entries) = &self.node.value {
+            return Some(entries);
         }
+        self.mistakes.wrong_type(self.node, "a mapping");
+        None
     }
 }
 
@@ -186,19 +184,18 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let nodes: &[Node] = match &self.node.value {
-            Value::Sequence(nodes) => nodes,
-            _ => {
-                self.mistakes.wrong_type(self.node, "a list");
-                &[]
-            }
+        let nodes: &[Node] = if let Value::Sequence(nodes) = &self.node.value {
+            nodes
+        } else {
+            self.mistakes.wrong_type(self.node, "a list");
+            &[]
         };
         visitor.visit_seq(Elements { decoder: self, nodes: nodes.iter() })
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let entries = self.entries().unwrap_or_default();
-        visitor.visit_map(Entries { decoder: self, entries: entries.iter(), value: None, fields: None })
+        visitor.visit_map(Entries { decoder: self, rest: entries.iter(), value: None, fields: None })
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -213,7 +210,7 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
                 self.mistakes.unknown_field(key, fields);
             }
         }
-        let access = Entries { decoder: self, entries: entries.iter(), value: None, fields: Some(fields) };
+        let access = Entries { decoder: self, rest: entries.iter(), value: None, fields: Some(fields) };
         visitor.visit_map(access).map_err(|error| self.mistakes.record_error(self.node, error))
     }
 
@@ -265,7 +262,7 @@ impl<'de> de::SeqAccess<'de> for Elements<'_> {
 /// A mapping's entries; of a structure only those it has fields for.
 struct Entries<'a> {
     decoder: Decoder<'a>,
-    entries: std::slice::Iter<'a, (Key, Node)>,
+    rest: std::slice::Iter<'a, (Key, Node)>,
     value: Option<&'a Node>,
     fields: Option<&'static [&'static str]>,
 }
@@ -275,7 +272,7 @@ impl<'de> de::MapAccess<'de> for Entries<'_> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         let known = |key: &Key| self.fields.is_none_or(|fields| fields.contains(&key.name.as_str()));
-        let Some((key, value)) = self.entries.find(|(key, _)| known(key)) else { return Ok(None) };
+        let Some((key, value)) = self.rest.find(|(key, _)| known(key)) else { return Ok(None) };
         self.value = Some(value);
         let deserializer: StrDeserializer<'_, Error> = key.name.as_str().into_deserializer();
         seed.deserialize(deserializer).map(Some)

@@ -12,17 +12,19 @@ pub(super) fn problem(text: &str, document: &Node, problem: &Problem) -> Range<u
     let mut span = document.span.clone();
     for step in &problem.path {
         let next = match (step, &node.value) {
-            (Step::Field(name), _) => node.entry(name),
-            (Step::Key(name), _) => node.entry(name),
             (Step::Index(index), Value::Sequence(nodes)) => {
                 let Some(element) = nodes.get(*index) else { return span };
                 (node, span) = (element, element.span.clone());
                 continue;
             }
             (Step::Index(_), _) => None,
+            (Step::Field(name), _) => node.entry(name),
+            (Step::Key(name), _) => node.entry(name),
         };
         let Some((key, value)) = next else { return span };
         span = match value.value {
+            // A label is wrong in its key or in its value: both are shown.
+            _ if matches!(step, Step::Key(_)) => key.span.start..value.span.end.max(key.span.end),
             Value::Sequence(_) | Value::Mapping(_) | Value::Null => key.span.clone(),
             _ => value.span.clone(),
         };

@@ -3,18 +3,22 @@
 use std::net::IpAddr;
 use std::ops::Range;
 
-use globset::GlobBuilder;
 use ipnet::IpNet;
 
 use crate::diagnostic::{Printable, is_unsafe};
+use crate::glob::{Glob, GlobError};
+use crate::pattern::Pattern;
+use crate::select::Selector;
 use crate::{MAX_PATH_BYTES, ports, suggest, syscalls};
 
 /// Longest name of a policy or rule: that of a DNS subdomain (RFC 1123).
 const MAX_NAME: usize = 253;
-/// Longest name of a directory entry (`NAME_MAX` of limits.h).
+/// Longest name of a directory entry (`NAME_MAX` of limits.h), taken for users' names too.
 const MAX_BASE_NAME: usize = 255;
 /// Longest glob over names and image references.
 const MAX_GLOB: usize = 512;
+
+const GLOB_HELP: &str = "globs know `*`, `**`, `?`, `[a-z]` and `{a,b}`; write `[*]` for a literal `*`";
 
 /// What is wrong with a string.
 #[derive(Debug)]
@@ -86,19 +90,16 @@ pub(super) fn name(text: &str) -> Result<(), Fault> {
 pub(super) fn name_glob(text: &str) -> Result<(), Fault> {
     plain(text)?;
     no_longer_than(text, MAX_GLOB)?;
-    glob(text)
+    stars_stand_alone(text)?;
+    Selector::check_glob(text).map_err(|error| Fault::new(error.to_string()).help(GLOB_HELP))
 }
 
-fn glob(text: &str) -> Result<(), Fault> {
-    if let Some(component) = text.split('/').find(|part| part.contains("**") && *part != "**") {
-        return Err(Fault::new(format!("`**` must stand alone between slashes, not as in `{component}`"))
-            .help("`*` matches within one component, `**` any number of components"));
-    }
-    GlobBuilder::new(text).literal_separator(true).build().map_err(|error| {
-        Fault::new(format!("not a valid glob: {}", error.kind()))
-            .help("globs know `*`, `**`, `?`, `[a-z]` and `{a,b}`; write `[*]` for a literal `*`")
-    })?;
-    Ok(())
+fn stars_stand_alone(text: &str) -> Result<(), Fault> {
+    let Some(component) = text.split('/').find(|part| part.contains("**") && *part != "**") else {
+        return Ok(());
+    };
+    Err(Fault::new(format!("`**` must stand alone between slashes, not as in `{}`", Printable(component)))
+        .help("`*` matches within one component, `**` any number of components"))
 }
 
 /// An exact absolute path.
@@ -115,7 +116,12 @@ pub(super) fn path(text: &str) -> Result<(), Fault> {
 /// An absolute path that may be a glob.
 pub(super) fn path_glob(text: &str) -> Result<(), Fault> {
     absolute(text)?;
-    glob(text)
+    stars_stand_alone(text)?;
+    match Glob::new(text) {
+        Ok(_) => Ok(()),
+        Err(error @ GlobError::Syntax { .. }) => Err(Fault::new(error.to_string()).help(GLOB_HELP)),
+        Err(error) => Err(Fault::new(error.to_string())),
+    }
 }
 
 fn absolute(text: &str) -> Result<(), Fault> {
@@ -146,11 +152,12 @@ fn absolute(text: &str) -> Result<(), Fault> {
 /// The base name of an executable.
 pub(super) fn base_name(text: &str) -> Result<(), Fault> {
     plain(text)?;
+    no_longer_than(text, MAX_BASE_NAME)?;
     if text.contains('/') {
         return Err(Fault::new(format!("`{text}` is a path, not the name of an executable"))
             .help("move it to `paths` or `pathGlobs`"));
     }
-    no_longer_than(text, MAX_BASE_NAME)
+    Ok(())
 }
 
 /// An executable by base name or exact path.
@@ -158,10 +165,11 @@ pub(super) fn executable(text: &str) -> Result<(), Fault> {
     if text.starts_with('/') {
         return path(text);
     }
-    base_name(text).map_err(|fault| match text.contains('/') {
-        true => fault.help("write the base name, or the path with its leading `/`"),
-        false => fault,
-    })
+    if text.contains('/') {
+        return Err(Fault::new(format!("`{}` is neither a base name nor an absolute path", Printable(text)))
+            .help("write the base name, or the path with its leading `/`"));
+    }
+    base_name(text)
 }
 
 /// A regular expression over bytes.
@@ -171,7 +179,9 @@ pub(super) fn regex(text: &str) -> Result<(), Fault> {
     }
     let mut parser = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build();
     let (kind, span) = match parser.parse(text) {
-        Ok(_) => return Ok(()),
+        Ok(_) => {
+            return Pattern::new(text).map(drop).map_err(|error| Fault::new(error.message));
+        }
         Err(regex_syntax::Error::Parse(error)) => (error.kind().to_string(), *error.span()),
         Err(regex_syntax::Error::Translate(error)) => (error.kind().to_string(), *error.span()),
         Err(error) => return Err(Fault::new(format!("not a valid regular expression: {error}"))),
@@ -189,6 +199,7 @@ pub(super) fn regex(text: &str) -> Result<(), Fault> {
 /// A user by name or number.
 pub(super) fn user(text: &str) -> Result<(), Fault> {
     plain(text)?;
+    no_longer_than(text, MAX_BASE_NAME)?;
     if let Some(at) = text.find([':', '/', ' ']) {
         let message = format!("`{text}` is not the name of a user");
         return Err(Fault::new(message)

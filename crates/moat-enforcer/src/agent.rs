@@ -1,0 +1,223 @@
+//! The agent's life: what is started in which order, and how it ends.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use moat_event::Severity;
+use moat_kernel::{Capabilities, Driver, Held, Sink};
+use moat_wire::control::{ListenError, Listener};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::containers::enforcement::Enforcement;
+use crate::containers::{Inputs, Manager, Setting};
+use crate::control::Control;
+use crate::events::output::{self, Output};
+use crate::events::pipeline::{self, Pipeline};
+use crate::events::{Directory, Journal};
+use crate::policies::{Generations, WatchError, Watcher};
+use crate::response::{self, Responder};
+use crate::runtime::cgroup::{CgroupError, Hierarchy};
+use crate::runtime::{self, RuntimeError, Source};
+use crate::state::{State, StateError};
+
+/// Questions, changes and quarantines that wait for the manager.
+const QUEUE: usize = 256;
+/// Container starts that wait to be looked at; each is a process that is stopped meanwhile.
+const HELD: usize = 4096;
+/// How long to wait for the last events to be written.
+const LAST_EVENTS: Duration = Duration::from_secs(3);
+
+/// Why the agent does not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Policies(#[from] WatchError),
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    #[error(transparent)]
+    Cgroups(#[from] CgroupError),
+    #[error(transparent)]
+    Control(#[from] ListenError),
+    #[error("the rules cannot be held on this node: {0}; `moat doctor` says what is missing")]
+    Driver(Box<dyn std::error::Error + Send + Sync>),
+    #[error("a thread cannot be started: {0}")]
+    Thread(#[from] io::Error),
+    #[error("the agent's {0} ended unexpectedly")]
+    Ended(&'static str),
+    #[error("a task of the agent failed: {0}")]
+    Failed(#[from] JoinError),
+}
+
+/// What holds the rules, and what it is able to.
+pub struct Loaded {
+    pub driver: Box<dyn Driver>,
+    /// `lsm`, `guard` or `observe`.
+    pub name: &'static str,
+    pub capabilities: Capabilities,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Runs until `cancel`, or until a part fails. `load` loads the driver that puts its records into the sink
+/// and announces container starts that wait.
+pub async fn run(
+    config: Config,
+    load: impl FnOnce(&Hierarchy, Sink, SyncSender<Held>) -> Result<Loaded, Box<dyn std::error::Error + Send + Sync>>
+    + Send
+    + 'static,
+    cancel: CancellationToken,
+) -> Result<(), RunError> {
+    let started = Instant::now();
+    let state = State::lock(&config.state)?;
+    let listener = Listener::bind(&config.control())?;
+    let hierarchy = Hierarchy::detect()?;
+    let sources = runtime::open(config.runtime, config.socket.as_deref())?;
+
+    let (lines, written) = sync_channel(output::QUEUE);
+    let output = Output::start(config.events.clone(), written)?;
+    let journal = Arc::new(Journal::new(config.node(), lines));
+    let generations = Arc::new(Generations::default());
+    let (watcher, policies) =
+        Watcher::open(&config.policies, state.folder(), Arc::clone(&journal), Arc::clone(&generations))?;
+
+    let directory = Arc::new(Directory::default());
+    let (responses, requests) = mpsc::channel(response::QUEUE);
+    let (records, queued) = sync_channel(pipeline::QUEUE);
+    let pipeline = Pipeline { directory: Arc::clone(&directory), journal: Arc::clone(&journal), responses };
+    let pipeline = pipeline.start(queued)?;
+
+    let (announce, announced) = sync_channel(HELD);
+    let place = hierarchy.clone();
+    let loaded = spawn_blocking(move || load(&place, Sink::new(records), announce)).await?;
+    let Loaded { driver, name, capabilities } = loaded.map_err(RunError::Driver)?;
+    let held = forward(announced)?;
+    let enforcement = Enforcement::start(driver, Arc::clone(&directory), generations)?;
+    tracing::info!(
+        driver = name,
+        node = journal.node(),
+        runtimes = %names(&sources),
+        control = %listener.path().display(),
+        "moat enforces"
+    );
+    if let Some(gap) = config.restarted_after_millis {
+        journal.system(Severity::High, format!("The agent was restarted; for {gap} ms nothing was enforced that needs it."));
+    }
+
+    let setting = Setting {
+        started,
+        driver: name,
+        capabilities: Arc::new(capabilities),
+        proc: Path::new("/proc").to_owned(),
+        journal: Arc::clone(&journal),
+    };
+    let (changes_to, changes) = mpsc::channel(QUEUE);
+    let (quarantine, quarantines) = mpsc::channel(QUEUE);
+    let (questions, queries) = mpsc::channel(QUEUE);
+    let manager = Manager::new(setting, Arc::clone(&journal), sources.clone(), hierarchy, enforcement);
+    let inputs = Inputs { changes, held, policies, quarantines, queries };
+    let responder = Responder { directory, journal: Arc::clone(&journal), quarantine };
+    let control = Control {
+        manager: questions,
+        journal: Arc::clone(&journal),
+        shutdown: cancel.clone(),
+        proc: Path::new("/proc").to_owned(),
+    };
+
+    let mut tasks = JoinSet::new();
+    let until = || cancel.clone();
+    tasks.spawn(named("container manager", manager.run(inputs, until())));
+    tasks.spawn(named("policy watcher", watcher.run(until())));
+    tasks.spawn(named("responder", responder.run(requests, until())));
+    let serve = move |request, responder| control.clone().answer(request, responder);
+    tasks.spawn(named("control socket", listener.serve(serve, until())));
+    for (index, source) in sources.into_iter().enumerate() {
+        tasks.spawn(named("container runtime's watch", follow(index, source, changes_to.clone(), until())));
+    }
+    drop(changes_to);
+
+    let ended = tokio::select! {
+        () = cancel.cancelled() => Ok(()),
+        Some(ended) = tasks.join_next() => match ended {
+            // A shutdown that was asked for ends its tasks in any order.
+            Ok(_) if cancel.is_cancelled() => Ok(()),
+            Ok(task) => Err(RunError::Ended(task)),
+            Err(error) => Err(RunError::Failed(error)),
+        },
+    };
+    cancel.cancel();
+    while tasks.join_next().await.is_some() {}
+
+    // With the driver, its sinks are gone: the pipeline passes on what it has, and ends.
+    join(pipeline).await;
+    drop(journal);
+    if let Ok(Ok(lost @ 1..)) = timeout(LAST_EVENTS, spawn_blocking(|| output.finish())).await {
+        tracing::error!(events = lost, "the last events could not be written");
+    }
+    tracing::info!("moat has ended, nothing is left in the kernel");
+    drop(state);
+    ended
+}
+
+/// The task's name, for when it ends too soon.
+async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
+    task.await;
+    name
+}
+
+/// Follows one runtime; its changes carry its index.
+async fn follow(
+    index: usize,
+    source: Arc<dyn Source>,
+    changes_to: mpsc::Sender<(usize, runtime::Change)>,
+    cancel: CancellationToken,
+) {
+    let (to, mut changes) = mpsc::channel(1);
+    let pass_on = async {
+        while let Some(change) = changes.recv().await {
+            if changes_to.send((index, change)).await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = source.watch(to) => {}
+        () = pass_on => {}
+    }
+}
+
+/// Brings what drivers announce from their threads to the manager's task.
+fn forward(announced: Receiver<Held>) -> io::Result<mpsc::Receiver<Held>> {
+    let (to, held) = mpsc::channel(QUEUE);
+    thread::Builder::new().name(String::from("moat-held")).spawn(move || {
+        while let Ok(held) = announced.recv() {
+            if to.blocking_send(held).is_err() {
+                break;
+            }
+        }
+    })?;
+    Ok(held)
+}
+
+async fn join(thread: thread::JoinHandle<()>) {
+    if !matches!(timeout(LAST_EVENTS, spawn_blocking(|| thread.join())).await, Ok(Ok(Ok(())))) {
+        tracing::error!("the last events of the kernel were not passed on in time");
+    }
+}
+
+fn names(sources: &[Arc<dyn Source>]) -> String {
+    sources.iter().map(|source| source.kind().name()).collect::<Vec<_>>().join(",")
+}

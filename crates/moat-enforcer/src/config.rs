@@ -1,0 +1,75 @@
+//! What the agent is told when it starts; the same flags as `moat up`.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+
+use crate::events::output::Target;
+use crate::runtime::Kind;
+
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// Folder of policy files (*.yaml, *.yml); changes apply within a second.
+    #[arg(long, value_name = "DIR", env = "MOAT_POLICIES", default_value = "/etc/moat/policies")]
+    pub policies: PathBuf,
+
+    /// Folder for what the agent keeps while it runs and over restarts.
+    #[arg(long, value_name = "DIR", env = "MOAT_STATE", default_value = "/run/moat")]
+    pub state: PathBuf,
+
+    /// Container runtime: containerd, docker or crio; every one that is there where absent.
+    #[arg(long, env = "MOAT_RUNTIME", value_parser = parse_kind)]
+    pub runtime: Option<Kind>,
+
+    /// The runtime's socket; its usual one where absent.
+    #[arg(long, value_name = "PATH", env = "MOAT_RUNTIME_SOCKET")]
+    pub socket: Option<PathBuf>,
+
+    /// File that events are appended to, one JSON object a line; `-` is standard output.
+    #[arg(long, value_name = "FILE", env = "MOAT_EVENTS", default_value = "-")]
+    pub events: Target,
+
+    /// The agent's control socket; `control.sock` in the state folder where absent.
+    #[arg(long, value_name = "PATH", env = "MOAT_CONTROL")]
+    pub control: Option<PathBuf>,
+
+    /// Name of this node in events; its host name where absent.
+    #[arg(long, env = "MOAT_NODE")]
+    pub node: Option<String>,
+
+    /// End when the parent process ends.
+    #[arg(long)]
+    pub supervised: bool,
+
+    /// How long the node was without an agent before this one, said by the supervisor.
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub restarted_after_millis: Option<u64>,
+}
+
+impl Config {
+    pub fn control(&self) -> PathBuf {
+        self.control.clone().unwrap_or_else(|| self.state.join("control.sock"))
+    }
+
+    pub fn node(&self) -> String {
+        self.node.clone().unwrap_or_else(|| {
+            rustix::system::uname().nodename().to_string_lossy().into_owned()
+        })
+    }
+}
+
+impl FromStr for Target {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Target, Infallible> {
+        Ok(if text == "-" { Target::Stdout } else { Target::File(PathBuf::from(text)) })
+    }
+}
+
+fn parse_kind(text: &str) -> Result<Kind, String> {
+    Kind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
+        format!("`{}` is not a runtime that is supported; use one of {}", text.escape_debug(), Kind::ALL.map(Kind::name).join(", "))
+    })
+}

@@ -1,0 +1,274 @@
+//! What the manager answers about containers, policies and decisions.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use moat_event::Workload;
+use moat_kernel::{Capabilities, Holding};
+use moat_policy::enforce_after::EnforceAfter;
+use moat_policy::{ActivePolicy, PolicySet, RuleSet, RuntimePolicy};
+use moat_wire::control::{
+    ContainerStatus, Explain, NotSelected, PolicyStatus, RuleHolding, RuleStatus, Status,
+};
+use tokio::sync::oneshot;
+
+use super::inventory::Known;
+use super::manager::Manager;
+use crate::events::Journal;
+use crate::policies::{Loaded, Refused};
+
+/// A question, and where the answer goes.
+#[derive(Debug)]
+pub enum Query {
+    Status(oneshot::Sender<Status>),
+    Containers(oneshot::Sender<Vec<ContainerStatus>>),
+    Policies(oneshot::Sender<Vec<PolicyStatus>>),
+    /// What is needed to explain a decision, for every container that fits.
+    Explain(Box<Explain>, oneshot::Sender<Vec<Explanations>>),
+}
+
+/// A container to explain decisions of.
+#[derive(Debug)]
+pub struct Explanations {
+    pub workload: Workload,
+    pub init_pid: u32,
+    pub rules: Arc<RuleSet>,
+    pub selected: Vec<String>,
+    pub not_selected: Vec<NotSelected>,
+    pub capabilities: Arc<Capabilities>,
+}
+
+/// What does not change while the agent runs.
+#[derive(Debug)]
+pub struct Setting {
+    pub started: Instant,
+    /// Name of the driver that holds the rules.
+    pub driver: &'static str,
+    pub capabilities: Arc<Capabilities>,
+    /// The node's `/proc`.
+    pub proc: PathBuf,
+    pub journal: Arc<Journal>,
+}
+
+impl Manager {
+    pub(super) fn answer(&self, query: Query) {
+        // Who asked may have gone; that is no error.
+        match query {
+            Query::Status(to) => drop(to.send(self.status())),
+            Query::Containers(to) => drop(to.send(self.containers())),
+            Query::Policies(to) => drop(to.send(self.policy_statuses())),
+            Query::Explain(explain, to) => drop(to.send(self.explanations(&explain))),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let mut problems: Vec<String> = Vec::new();
+        problems.extend(
+            self.unreachable
+                .iter()
+                .map(|(source, reason)| format!("{} does not answer: {reason}", self.runtime_name(*source))),
+        );
+        problems.extend(self.policies.refused.iter().map(|refused| refused.diagnostic.clone()));
+        problems.extend(self.unprotected.iter().map(|(id, why)| format!("container {}: {why}", id.1.id)));
+        problems.extend(self.inventory.iter().filter_map(|(_, known)| {
+            let problem = known.problem.as_ref()?;
+            Some(format!("container {}: {}", known.container.workload.container, problem.error))
+        }));
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: self.setting.started.elapsed().as_secs(),
+            driver: self.setting.driver.to_owned(),
+            policies: self.policies.runtime.len() + self.policies.compliance.len(),
+            containers: self.inventory.len() + self.unprotected.len(),
+            enforced_containers: self
+                .inventory
+                .iter()
+                .filter(|(_, known)| {
+                    known.rules.as_ref().is_some_and(|rules| rules.rules.iter().any(|rule| rule.enforced))
+                })
+                .count(),
+            generation: self.policies.generation,
+            events: self.setting.journal.published(),
+            losses: self.losses.clone(),
+            resident_bytes: resident_bytes(&self.setting.proc),
+            problems,
+        }
+    }
+
+    fn containers(&self) -> Vec<ContainerStatus> {
+        let mut policies = PolicyNames::default();
+        self.inventory
+            .iter()
+            .map(|(cgroup, known)| ContainerStatus {
+                workload: known.container.workload.clone(),
+                cgroup,
+                pid: known.container.init_pid,
+                policies: policies.of(known).iter().map(ToString::to_string).collect(),
+                rules: known.rules.as_ref().map_or(0, |rules| rules.rules.len()),
+                problem: match (&known.problem, &known.rules) {
+                    (Some(problem), _) => problem.error.to_string(),
+                    (None, None) => String::from("its rules are being put in force"),
+                    (None, Some(_)) => String::new(),
+                },
+            })
+            .collect()
+    }
+
+    fn policy_statuses(&self) -> Vec<PolicyStatus> {
+        let mut containers = BTreeMap::<Arc<str>, usize>::new();
+        let mut names = PolicyNames::default();
+        for (_, known) in self.inventory.iter() {
+            for policy in names.of(known) {
+                *containers.entry(Arc::clone(policy)).or_default() += 1;
+            }
+        }
+        let refused = |file: &PathBuf| {
+            let of_file = |refused: &&Refused| refused.file == *file && refused.policy.is_none();
+            self.policies.refused.iter().find(of_file).map(|refused| refused.diagnostic.clone())
+        };
+        let runtime = self.policies.runtime.iter().map(|Loaded { policy, file, first_seen }| {
+            let active = ActivePolicy { policy: Arc::clone(policy), first_seen: *first_seen };
+            let name = policy.metadata.name.as_str();
+            PolicyStatus {
+                name: name.to_owned(),
+                kind: policy.kind.clone(),
+                file: file.display().to_string(),
+                mode: mode(&active),
+                labels: policy.metadata.labels.clone(),
+                rules: self.rule_statuses(active),
+                containers: containers.get(name).copied().unwrap_or(0),
+                refused: refused(file),
+                document: serde_saphyr::to_string(&**policy).unwrap_or_default(),
+            }
+        });
+        let compliance = self.policies.compliance.iter().map(|Loaded { policy, file, .. }| PolicyStatus {
+            name: policy.metadata.name.clone(),
+            kind: policy.kind.clone(),
+            file: file.display().to_string(),
+            mode: String::from("not evaluated by this agent yet"),
+            labels: policy.metadata.labels.clone(),
+            rules: Vec::new(),
+            containers: 0,
+            refused: refused(file),
+            document: serde_saphyr::to_string(&**policy).unwrap_or_default(),
+        });
+        runtime.chain(compliance).collect()
+    }
+
+    /// Each rule of the policy, as the file has them, and how it is held.
+    fn rule_statuses(&self, active: ActivePolicy) -> Vec<RuleStatus> {
+        let policy = Arc::clone(&active.policy);
+        let mut everywhere = RuntimePolicy::clone(&policy);
+        everywhere.spec.namespace_selector = None;
+        everywhere.spec.label_selector = None;
+        everywhere.spec.workload_selector = None;
+        let active = ActivePolicy { policy: Arc::new(everywhere), ..active };
+        let Ok(mut set) = PolicySet::new([active], 0) else { return Vec::new() };
+        let rules = set.rule_set(&Workload::default(), Timestamp::now());
+        let held: HashMap<&str, RuleHolding> = rules
+            .rules
+            .iter()
+            .map(|rule| (&*rule.rule, holding(&self.setting.capabilities.holding(rule))))
+            .collect();
+        policy
+            .spec
+            .rules
+            .iter()
+            .map(|rule| RuleStatus {
+                name: rule.name.clone(),
+                action: format!("{:?}", rule.action),
+                severity: rule.severity,
+                holding: held.get(rule.name.as_str()).cloned().unwrap_or_else(|| {
+                    holding(&Holding::NotHeld { reason: String::from("the rule cannot be compiled") })
+                }),
+            })
+            .collect()
+    }
+
+    fn explanations(&self, explain: &Explain) -> Vec<Explanations> {
+        let fits = |wanted: &Option<String>, name: &str| wanted.as_ref().is_none_or(|wanted| wanted == name);
+        self.inventory
+            .iter()
+            .map(|(_, known)| known)
+            .filter(|known| {
+                let workload = &known.container.workload;
+                fits(&explain.pod, &workload.pod) && fits(&explain.container, &workload.container)
+            })
+            // Without a container's name, a pod's sandbox is not what is meant.
+            .filter(|known| explain.container.is_some() || !known.container.sandbox)
+            .filter_map(|known| {
+                let workload = known.container.workload.clone();
+                let (mut selected, mut not_selected) = (Vec::new(), Vec::new());
+                for Loaded { policy, .. } in &self.policies.runtime {
+                    let policy_name = policy.metadata.name.clone();
+                    match policy.spec.selects(&workload) {
+                        Ok(Ok(())) => selected.push(policy_name),
+                        Ok(Err(why)) => {
+                            not_selected.push(NotSelected { policy: policy_name, why: why.to_string() });
+                        }
+                        Err(why) => not_selected.push(NotSelected { policy: policy_name, why: why.to_string() }),
+                    }
+                }
+                Some(Explanations {
+                    workload,
+                    init_pid: known.container.init_pid,
+                    rules: Arc::clone(known.rules.as_ref()?),
+                    selected,
+                    not_selected,
+                    capabilities: Arc::clone(&self.setting.capabilities),
+                })
+            })
+            .collect()
+    }
+}
+
+/// `Enforce`, `Audit`, or until when a policy is only audited.
+fn mode(active: &ActivePolicy) -> String {
+    let spec = &active.policy.spec;
+    let after = spec.enforce_after.as_ref().and_then(|after| {
+        let after: EnforceAfter = after.parse().ok()?;
+        Some(after.instant(active.first_seen))
+    });
+    match after {
+        Some(from) if from > Timestamp::now() => format!("Audit until {from}"),
+        _ => format!("{:?}", spec.mode),
+    }
+}
+
+/// How a rule is held, as the control socket says it.
+pub fn holding(holding: &Holding) -> RuleHolding {
+    let (state, driver, reason) = match holding {
+        Holding::Held { driver } => ("Held", driver.as_str(), ""),
+        Holding::Degraded { driver, reason } => ("Degraded", driver.as_str(), reason.as_str()),
+        Holding::NotHeld { reason } => ("NotHeld", "", reason.as_str()),
+    };
+    RuleHolding { state: state.to_owned(), driver: driver.to_owned(), reason: reason.to_owned() }
+}
+
+/// The policies that rule sets were made from; containers share rule sets, so each is looked at once.
+#[derive(Debug, Default)]
+struct PolicyNames(HashMap<*const RuleSet, Vec<Arc<str>>>);
+
+impl PolicyNames {
+    fn of(&mut self, known: &Known) -> &[Arc<str>] {
+        let Some(rules) = &known.rules else { return &[] };
+        self.0.entry(Arc::as_ptr(rules)).or_insert_with(|| {
+            let names: BTreeSet<_> = rules.rules.iter().map(|rule| Arc::clone(&rule.policy)).collect();
+            names.into_iter().collect()
+        })
+    }
+}
+
+/// The agent's resident memory (proc_pid_status(5), `VmRSS`); 0 where it cannot be read.
+fn resident_bytes(proc: &std::path::Path) -> u64 {
+    let status = fs::read_to_string(proc.join("self/status")).unwrap_or_default();
+    let kilobytes = status.lines().find_map(|line| {
+        line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+    });
+    kilobytes.unwrap_or(0) * 1024
+}

@@ -1,0 +1,171 @@
+//! Answers on the control socket.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use moat_event::Event;
+use moat_policy::{Evaluator, Verdict};
+use moat_wire::control::{
+    ClientGone, DecidingRule, EventQuery, Explain, Explanation, Request, Responder, Response,
+};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use crate::containers::{Explanations, Query, holding, users};
+use crate::events::Journal;
+
+mod question;
+
+/// What requests are answered with.
+#[derive(Debug, Clone)]
+pub struct Control {
+    pub manager: mpsc::Sender<Query>,
+    pub journal: Arc<Journal>,
+    /// Ends the agent.
+    pub shutdown: CancellationToken,
+    /// The node's `/proc`.
+    pub proc: PathBuf,
+}
+
+impl Control {
+    /// Answers one request.
+    pub async fn answer(self, request: Request, responder: Responder) {
+        let answered = match request {
+            Request::Status => {
+                responder.send(self.ask(Query::Status).await.map_or_else(ending, Response::Status)).await
+            }
+            Request::Containers => {
+                responder.send(self.ask(Query::Containers).await.map_or_else(ending, Response::Containers)).await
+            }
+            Request::Policies => {
+                responder.send(self.ask(Query::Policies).await.map_or_else(ending, Response::Policies)).await
+            }
+            Request::Explain(explain) => responder.send(self.explain(explain).await).await,
+            Request::Events(query) => self.events(&query, &responder).await,
+            Request::Shutdown => {
+                let answered = responder.send(Response::Done).await;
+                self.shutdown.cancel();
+                answered
+            }
+        };
+        if let Err(ClientGone) = answered {
+            tracing::debug!("a control client went away before it was answered");
+        }
+    }
+
+    /// `None` when the agent is ending.
+    async fn ask<T>(&self, query: impl FnOnce(oneshot::Sender<T>) -> Query) -> Option<T> {
+        let (to, answer) = oneshot::channel();
+        self.manager.send(query(to)).await.ok()?;
+        answer.await.ok()
+    }
+
+    async fn events(&self, query: &EventQuery, responder: &Responder) -> Result<(), ClientGone> {
+        let (kept, mut live) = self.journal.subscribe();
+        let mut kept: Vec<_> = kept.into_iter().filter(|entry| fits(query, &entry.event)).collect();
+        if let Some(last) = query.last {
+            kept.drain(..kept.len().saturating_sub(last));
+        }
+        for entry in kept {
+            responder.send(Response::Event(Box::new(entry.event.clone()))).await?;
+        }
+        while query.follow {
+            match live.recv().await {
+                Ok(entry) if fits(query, &entry.event) => {
+                    responder.send(Response::Event(Box::new(entry.event.clone()))).await?;
+                }
+                Ok(_) => {}
+                Err(RecvError::Lagged(events)) => {
+                    self.journal.subscriber_lost(events);
+                    responder.lost(events);
+                }
+                Err(RecvError::Closed) => break,
+            }
+        }
+        responder.send(Response::Done).await
+    }
+
+    async fn explain(&self, explain: Explain) -> Response {
+        let asked = Box::new(explain.clone());
+        let Some(mut fitting) = self.ask(|to| Query::Explain(asked, to)).await else { return ending() };
+        let Some(chosen) = fitting.pop() else {
+            return error("no running container fits; `moat containers` lists those that are known");
+        };
+        if !fitting.is_empty() {
+            let names: Vec<_> = fitting
+                .iter()
+                .chain([&chosen])
+                .map(|fits| format!("{}/{}", fits.workload.pod, fits.workload.container))
+                .collect();
+            return error(&format!(
+                "several containers fit ({}); name one with --pod and --container",
+                names.join(", ")
+            ));
+        }
+        let proc = self.proc.clone();
+        // Compiling thousands of rules takes its time.
+        let explained = spawn_blocking(move || {
+            let users = users::read(&proc, chosen.init_pid)
+                .map_err(|error| format!("the container's users cannot be read: {error}"))?;
+            explained(chosen, &explain, &users)
+        });
+        match explained.await {
+            Ok(Ok(explanation)) => Response::Explanation(explanation),
+            Ok(Err(message)) => error(&message),
+            Err(_) => error("the decision could not be explained; the agent's log says why"),
+        }
+    }
+}
+
+/// Decides as the drivers do, by the reference evaluator.
+fn explained(
+    container: Explanations,
+    explain: &Explain,
+    users: &moat_policy::Users,
+) -> Result<Explanation, String> {
+    let question = question::Question::new(&explain.activity);
+    let parents = question.parents();
+    let activity = question.activity(&parents);
+    let evaluator =
+        Evaluator::new(Arc::clone(&container.rules), users).map_err(|error| error.to_string())?;
+    let decision = evaluator.decide(&activity);
+    let deciding = |verdict: Verdict<'_>| match verdict {
+        Verdict::Match { index, rule } => Some(DecidingRule {
+            policy: rule.policy.to_string(),
+            rule: rule.rule.to_string(),
+            action: format!("{:?}", rule.action),
+            severity: rule.severity,
+            reason: evaluator.reason(index, &activity),
+            holding: holding(&container.capabilities.holding(rule)),
+        }),
+        Verdict::NoMatch | Verdict::NeedsArguments => None,
+    };
+    let enforced = deciding(decision.enforced);
+    Ok(Explanation {
+        verdict: enforced.as_ref().map_or_else(|| String::from("Allowed"), |rule| rule.action.clone()),
+        audited: deciding(decision.audited),
+        enforced,
+        generation: decision.generation,
+        workload: container.workload,
+        selected: container.selected,
+        not_selected: container.not_selected,
+    })
+}
+
+fn fits(query: &EventQuery, event: &Event) -> bool {
+    query.policy.as_ref().is_none_or(|policy| event.policy_name.as_ref() == Some(policy))
+        && query.severity.is_none_or(|severity| event.severity >= severity)
+}
+
+fn ending() -> Response {
+    error("the agent is ending")
+}
+
+fn error(message: &str) -> Response {
+    Response::Error { message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

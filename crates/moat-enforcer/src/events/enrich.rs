@@ -1,0 +1,217 @@
+//! Makes events of records: who, by which policy and rule, and why, in words.
+
+use jiff::Timestamp;
+use moat_event::{Event, EventAction, EventType, Origin, Peer, Process, Severity};
+use moat_kernel::{Act, Outcome, Record};
+use moat_policy::activity::{Actor, Connect, Exec, FileAccess};
+use moat_policy::model::RuleAction;
+use moat_policy::rule_set::Matcher;
+use moat_policy::{Activity, EffectiveRule, RuleSet};
+
+use super::aggregate::{Group, Likeness};
+use super::reason::{Place, Reasons};
+use super::system;
+use crate::runtime::Container;
+
+/// What is known about a record's container at this moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    pub node: &'a str,
+    pub container: Option<&'a Container>,
+    /// The rule set that the record's indices refer to.
+    pub rules: Option<&'a RuleSet>,
+    pub now: Timestamp,
+}
+
+/// An event, and what else its rule asks for once the kernel has done its part.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Enriched {
+    pub event: Event,
+    /// `KillPod` or `Quarantine`.
+    pub response: Option<RuleAction>,
+}
+
+/// The event of the enforced rule and that of the audited one, where there is one.
+pub fn enrich(group: &Group, context: &Context<'_>, reasons: &mut Reasons) -> Vec<Enriched> {
+    let record = &*group.record;
+    let rule = |index: usize| context.rules.and_then(|rules| rules.rules.get(index));
+    let mut enriched = Vec::with_capacity(1);
+    if let Some(index) = record.enforced {
+        let response = rule(index)
+            .map(|rule| rule.action)
+            .filter(|action| matches!(action, RuleAction::KillPod | RuleAction::Quarantine));
+        let event = event(group, context, index, enforced_action(record.outcome), reasons);
+        enriched.push(Enriched { event, response });
+    }
+    if let Some(index) = record.audited {
+        let action = rule(index).map_or(EventAction::WouldAlert, |rule| audited_action(rule.action));
+        let event = event(group, context, index, action, reasons);
+        enriched.push(Enriched { event, response: None });
+    }
+    enriched
+}
+
+/// The event of the rule at `index`.
+fn event(
+    group: &Group,
+    context: &Context<'_>,
+    index: usize,
+    action: EventAction,
+    reasons: &mut Reasons,
+) -> Event {
+    let record = &*group.record;
+    let mut event = system::event(context.node, Severity::Medium, String::new());
+    event.timestamp = context.now;
+    event.event_type = event_type(&record.act, None);
+    event.action = action;
+    event.generation = Some(record.generation);
+    event.count = group.count;
+    if let Some(container) = context.container {
+        event = system::about(event, &container.workload);
+    }
+    let in_set = context.rules.and_then(|rules| Some((rules, rules.rules.get(index)?)));
+    let Some((rules, rule)) = in_set else {
+        details(&mut event, record);
+        event.message = format!(
+            "A rule of generation {} decided; that rule set is no longer kept, so its name is not known.",
+            record.generation
+        );
+        return event;
+    };
+    event.event_type = event_type(&record.act, Some(rule));
+    event.policy_name = Some(rule.policy.to_string());
+    event.rule = Some(rule.rule.to_string());
+    event.severity = rule.severity;
+    if group.likeness == Likeness::SameRule {
+        event.message = format!(
+            "{} more acts matched rule {} of policy {}, too many different ones in a second to be told apart.",
+            group.count, rule.rule, rule.policy
+        );
+        return event;
+    }
+    details(&mut event, record);
+    let arguments = joined(&record.process.arguments);
+    let parent = [record.process.parent_executable.as_slice()];
+    let activity = activity(record, &arguments, &parent);
+    let name = context.container.map_or("", |container| container.workload.container.as_str());
+    event.message = moat_policy::message(rule, &activity, name);
+    let init_pid = context.container.map(|container| container.init_pid);
+    let place = Place { cgroup: record.cgroup, rules, index, init_pid };
+    let shortfall = match record.outcome {
+        Outcome::KilledAfter => Some("the act took effect before the process was killed"),
+        Outcome::Allowed if rule.enforced && rule.action > RuleAction::Alert => {
+            Some("it went ahead, for here it can only be detected")
+        }
+        Outcome::Allowed | Outcome::Denied | Outcome::Killed => None,
+    };
+    let clauses: Vec<_> =
+        reasons.reason(place, &activity).into_iter().chain(shortfall.map(str::to_owned)).collect();
+    event.reason = (!clauses.is_empty()).then(|| clauses.join("; "));
+    event
+}
+
+fn enforced_action(outcome: Outcome) -> EventAction {
+    match outcome {
+        Outcome::Allowed => EventAction::Alerted,
+        Outcome::Denied => EventAction::Blocked,
+        Outcome::Killed | Outcome::KilledAfter => EventAction::Killed,
+    }
+}
+
+fn audited_action(action: RuleAction) -> EventAction {
+    match action {
+        RuleAction::Alert => EventAction::WouldAlert,
+        RuleAction::Block => EventAction::WouldBlock,
+        RuleAction::KillProcess => EventAction::WouldKill,
+        RuleAction::KillPod => EventAction::WouldKillPod,
+        RuleAction::Quarantine => EventAction::WouldQuarantine,
+    }
+}
+
+fn event_type(act: &Act, rule: Option<&EffectiveRule>) -> EventType {
+    match (act, rule.map(|rule| &rule.matcher)) {
+        (_, Some(Matcher::Drift(_))) => EventType::Drift,
+        (Act::Exec { .. }, _) => EventType::ProcessExec,
+        (Act::File { .. }, _) => EventType::FileAccess,
+        (Act::Connect { .. }, _) => EventType::NetworkConnection,
+        (Act::Syscall { .. }, _) => EventType::Syscall,
+    }
+}
+
+/// What only identical records share.
+fn details(event: &mut Event, record: &Record) {
+    match &record.act {
+        Act::Exec { path, .. } => event.file_path = Some(text(path)),
+        Act::File { path, operation } => {
+            event.file_path = Some(text(path));
+            event.file_operation = Some(*operation);
+        }
+        Act::Connect { direction, protocol, peer, port } => {
+            event.peer = Some(Peer {
+                direction: *direction,
+                protocol: *protocol,
+                address: peer.to_canonical(),
+                port: *port,
+            });
+        }
+        Act::Syscall { name } => event.syscall = Some((*name).to_owned()),
+    }
+    let process = &record.process;
+    event.process = Some(Process {
+        pid: process.pid,
+        executable: text(&process.executable),
+        arguments: arguments(&process.arguments).map(text).collect(),
+        arguments_truncated: process.arguments_truncated,
+        cwd: text(&process.cwd),
+        parent: text(&process.parent_executable),
+        parent_pid: process.parent_pid,
+        uid: process.uid,
+        origin: process.origin,
+    });
+}
+
+/// The record's act as the evaluator sees it.
+fn activity<'a>(record: &'a Record, arguments: &'a [u8], parent: &'a [&'a [u8]]) -> Activity<'a> {
+    let process = &record.process;
+    match &record.act {
+        Act::Exec { path, source } => Activity::Exec(Exec {
+            path,
+            arguments: (!arguments.is_empty()).then_some(arguments),
+            ancestors: if process.parent_executable.is_empty() { &[] } else { parent },
+            uid: process.uid,
+            origin: process.origin.unwrap_or(Origin::Entrypoint),
+            source: *source,
+        }),
+        Act::File { path, operation } => Activity::File(FileAccess {
+            path,
+            operation: *operation,
+            actor: Actor { executable: &process.executable, uid: process.uid },
+        }),
+        Act::Connect { direction, protocol, peer, port } => Activity::Connect(Connect {
+            direction: *direction,
+            protocol: *protocol,
+            peer: peer.to_canonical(),
+            port: *port,
+        }),
+        Act::Syscall { name } => Activity::Syscall(name),
+    }
+}
+
+/// The kernel's `argv`, each with its terminating NUL, as single arguments.
+fn arguments(argv: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let argv = argv.strip_suffix(b"\0").unwrap_or(argv);
+    // An empty vector has no arguments, not one that is empty.
+    argv.split(|byte| *byte == 0).filter(move |_| !argv.is_empty())
+}
+
+/// The argument vector joined by one space.
+fn joined(argv: &[u8]) -> Vec<u8> {
+    arguments(argv).collect::<Vec<_>>().join(&b' ')
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests;

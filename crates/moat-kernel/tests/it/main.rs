@@ -1,0 +1,3 @@
+//! The guard against the real kernel and real containers.
+
+mod guard;
