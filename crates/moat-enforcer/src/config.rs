@@ -54,9 +54,7 @@ impl Config {
     }
 
     pub fn node(&self) -> String {
-        self.node.clone().unwrap_or_else(|| {
-            rustix::system::uname().nodename().to_string_lossy().into_owned()
-        })
+        self.node.clone().unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
     }
 }
 
@@ -70,6 +68,10 @@ impl FromStr for Target {
 
 fn parse_kind(text: &str) -> Result<Kind, String> {
     Kind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
-        format!("`{}` is not a runtime that is supported; use one of {}", text.escape_debug(), Kind::ALL.map(Kind::name).join(", "))
+        format!(
+            "`{}` is not a runtime that is supported; use one of {}",
+            text.escape_debug(),
+            Kind::ALL.map(Kind::name).join(", ")
+        )
     })
 }

@@ -1,8 +1,8 @@
 //! Which part of the node a container's rules hold for.
 
+use std::fs;
 use std::io;
 use std::path::Path;
-use std::fs;
 
 use moat_kernel::ContainerScope;
 

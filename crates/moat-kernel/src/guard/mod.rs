@@ -4,6 +4,7 @@
 //! ([`crate::fanotify`]); kernel programs judge every execution with its arguments before its first
 //! instruction, connections, and system calls. This module owns the second half and puts both together.
 
+mod attempt;
 mod file_calls;
 mod holds;
 mod layout;
@@ -24,8 +25,9 @@ use std::sync::{Arc, RwLock};
 
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle};
 use moat_event::{Loss, LossStage};
-use moat_policy::{Evaluator, RuleSet, Users};
+use moat_policy::{RuleIndex, RuleSet, Users};
 
+pub(crate) use self::attempt::{overlay_layout_known, try_lsm, try_programs};
 pub use self::tasks::Tasks;
 
 use self::holds::Holds;
@@ -68,7 +70,7 @@ pub enum LoadError {
 /// The rules that the agent itself decides by for one container.
 #[derive(Debug, Clone)]
 pub(crate) struct Judge {
-    pub index: Arc<Evaluator>,
+    pub index: Arc<RuleIndex>,
     pub generation: u64,
     pub init_pid: u32,
 }

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
-use moat_policy::{Evaluator, RuleSet, Users};
+use moat_policy::{RuleIndex, RuleSet, Users};
 
 use super::layout::{AutomatonKind, automaton_key, number_key, prefix_key, text_key};
 use super::object::{Loaded, io_error};
@@ -46,7 +46,7 @@ struct Key {
 /// One profile in force; the tables are kept as the list of what to take away.
 pub(super) struct Profile {
     pub id: u32,
-    pub index: Arc<Evaluator>,
+    pub index: Arc<RuleIndex>,
     tables: Tables,
 }
 
@@ -95,7 +95,7 @@ impl Profiles {
             return Ok(Arc::clone(profile));
         }
         let tables = Tables::compile(rules, users)?;
-        let index = Evaluator::new(Arc::clone(rules), users)
+        let index = RuleIndex::new(Arc::clone(rules), users)
             .map_err(|error| ApplyError::Kernel(io::Error::other(error.to_string())))?;
         let profile = Profile { id: self.next, index: Arc::new(index), tables };
         self.next = self.next.checked_add(1).unwrap_or(1);
