@@ -50,9 +50,8 @@ impl Directory {
         if let Some(entry) = entries.get_mut(&cgroup) {
             entry.ended = Some(now);
         }
-        entries.retain(|_, entry| {
-            entry.ended.is_none_or(|ended| now.saturating_duration_since(ended) < MEMORY)
-        });
+        entries
+            .retain(|_, entry| entry.ended.is_none_or(|ended| now.saturating_duration_since(ended) < MEMORY));
     }
 
     pub fn workload(&self, cgroup: u64) -> Option<Arc<Workload>> {

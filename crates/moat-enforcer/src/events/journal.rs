@@ -132,7 +132,9 @@ impl Journal {
             let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
             let grown = totals
                 .iter()
-                .map(|(stage, total)| (*stage, total.saturating_sub(reported.get(stage).copied().unwrap_or(0))))
+                .map(|(stage, total)| {
+                    (*stage, total.saturating_sub(reported.get(stage).copied().unwrap_or(0)))
+                })
                 .filter(|(_, more)| *more > 0)
                 .collect();
             reported.clone_from(&totals);
