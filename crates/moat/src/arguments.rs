@@ -9,13 +9,19 @@ use moat_event::{FileOperation, Origin, Protocol, Severity};
 
 /// Runtime security for containers: policies say what workloads may do, the kernel holds them to it.
 #[derive(Debug, Parser)]
-#[command(name = "moat", version, arg_required_else_help = true, max_term_width = 100, after_help = "\
+#[command(
+    name = "moat",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "\
 Examples:
   moat up --policies ./policies          enforce on this node; events on standard output
   moat doctor                            what this kernel can hold, and what is missing
   moat events --follow --severity High   watch what is refused
 
-Exit status: 0 done; 1 a finding, or refused; 2 wrong usage, no agent, or it could not be done.")]
+Exit status: 0 done; 1 a finding, or refused; 2 wrong usage, no agent, or it could not be done."
+)]
 pub struct Arguments {
     /// Print JSON, for programs
     #[arg(long, global = true, help_heading = "Global options")]

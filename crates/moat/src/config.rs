@@ -90,7 +90,8 @@ impl Config {
     /// `moat config show`.
     pub fn show(&self, json: bool) -> anyhow::Result<Outcome> {
         let path = |path: &PathBuf| Some(path.display().to_string());
-        let runtime = self.runtime.and_then(|runtime| Some(runtime.to_possible_value()?.get_name().to_owned()));
+        let runtime =
+            self.runtime.and_then(|runtime| Some(runtime.to_possible_value()?.get_name().to_owned()));
         let values = [
             ("control", path(&self.control)),
             ("policies", path(&self.policies)),
@@ -216,7 +217,12 @@ mod tests {
     fn flags_overrule_the_environment_and_that_the_file() {
         let layer = |names: &[&str], value: &str| {
             let value = |name| names.contains(&name).then(|| PathBuf::from(value));
-            Layer { control: value("control"), state: value("state"), events: value("events"), ..Layer::default() }
+            Layer {
+                control: value("control"),
+                state: value("state"),
+                events: value("events"),
+                ..Layer::default()
+            }
         };
         let config = Config::merge(
             layer(&["control", "state", "events"], "/file"),
@@ -224,7 +230,10 @@ mod tests {
             layer(&["control"], "/flag"),
         );
         assert_eq!((config.control.to_str(), config.source("control")), (Some("/flag"), Source::Flag));
-        assert_eq!((config.state.to_str(), config.source("state")), (Some("/environment"), Source::Environment));
+        assert_eq!(
+            (config.state.to_str(), config.source("state")),
+            (Some("/environment"), Source::Environment)
+        );
         assert_eq!((config.events.to_str(), config.source("events")), (Some("/file"), Source::File));
         assert_eq!(config.source("policies"), Source::Default);
     }
@@ -246,8 +255,9 @@ mod tests {
 
     #[test]
     fn an_unknown_runtime_in_the_environment_is_refused() {
-        let error = Layer::from_environment(|name| (name == "MOAT_RUNTIME").then(|| OsString::from("pod\nman")))
-            .unwrap_err();
+        let error =
+            Layer::from_environment(|name| (name == "MOAT_RUNTIME").then(|| OsString::from("pod\nman")))
+                .unwrap_err();
         assert_eq!(error.to_string(), r"MOAT_RUNTIME is `pod\nman`: set it to containerd, docker or crio");
     }
 }

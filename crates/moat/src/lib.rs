@@ -68,7 +68,12 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
     if let Command::Completions { shell } = arguments.command {
         let mut script = Vec::new();
-        clap_complete::generate(clap_complete::Shell::from(shell), &mut Arguments::command(), "moat", &mut script);
+        clap_complete::generate(
+            clap_complete::Shell::from(shell),
+            &mut Arguments::command(),
+            "moat",
+            &mut script,
+        );
         output::raw(&script)?;
         return Ok(Outcome::Ok);
     }
