@@ -1,4 +1,5 @@
 //! The command line's words: one type a command, help and examples beside them.
+#![expect(clippy::doc_markdown, reason = "these comments are the help texts, which are no Markdown")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 //! First the agent ends, then the kernel is looked over, then files go: an agent that still runs, or a program
 //! that is still attached, must not lose the state that says what it is.
 
+use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -12,9 +13,8 @@ use anyhow::{Context, bail};
 use moat_wire::cleanup::Report;
 use moat_wire::control::{Client, ClientError};
 use moat_wire::state;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags};
-use tokio::io::unix::AsyncFd;
-use tokio::time::timeout;
 
 use crate::config::Config;
 use crate::output::{self, style};
@@ -23,7 +23,7 @@ use crate::{Outcome, enforcer};
 /// How long the agent has to end.
 const END: Duration = Duration::from_secs(30);
 /// How long looking the kernel over may take.
-const CLEANUP: Duration = Duration::from_secs(60);
+const CLEANUP: Duration = Duration::from_mins(1);
 
 pub async fn run(config: &Config, json: bool) -> anyhow::Result<Outcome> {
     // Found first: without it nothing can be verified, and nothing is begun.
@@ -62,10 +62,12 @@ async fn stop_agent(control: &Path) -> anyhow::Result<Option<u32>> {
         .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).ok());
     client.shutdown().await?;
     if let Some(process) = process {
+        let deadline = Timespec::try_from(END).context("the deadline is out of range")?;
         // Readable when the process has ended, at once if that is so already (pidfd_open(2)).
-        let process = AsyncFd::new(process).context("the agent's end cannot be awaited")?;
-        let ended = timeout(END, process.readable()).await;
-        if ended.is_err() {
+        let ended = tokio::task::spawn_blocking(move || {
+            poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&deadline))
+        });
+        if ended.await?.context("the agent's end cannot be awaited")? == 0 {
             bail!("the agent (process {pid}) does not end: stop it, then run `moat uninstall` again");
         }
     }
@@ -113,10 +115,11 @@ fn note(path: &Path, removed: io::Result<()>, report: &mut Report) {
 fn render(report: &Report) -> String {
     let mut text = String::new();
     for removed in &report.removed {
-        text += &format!("{} removed {}\n", style::paint(style::GOOD, "✓"), moat_event::printable(removed));
+        let _ =
+            writeln!(text, "{} removed {}", style::paint(style::GOOD, "✓"), moat_event::printable(removed));
     }
     for left in &report.left {
-        text += &format!("{} left {}\n", style::paint(style::BAD, "✗"), moat_event::printable(left));
+        let _ = writeln!(text, "{} left {}", style::paint(style::BAD, "✗"), moat_event::printable(left));
     }
     text += match (report.left.is_empty(), report.removed.is_empty()) {
         (true, true) => "There was nothing of Moat on this node.\n",

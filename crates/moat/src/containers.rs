@@ -24,7 +24,7 @@ pub async fn run(config: &Config, json: bool) -> anyhow::Result<Outcome> {
 }
 
 fn render(mut containers: Vec<ContainerStatus>) -> String {
-    containers.sort_by(|a, b| place(&a.workload).cmp(&place(&b.workload)));
+    containers.sort_by_key(|container| place(&container.workload));
     let mut table = Table::new(["WORKLOAD", "ID", "IMAGE", "STATE", "RULES", "POLICIES"]);
     for container in &containers {
         let state = match (container.problem.is_empty(), container.policies.is_empty()) {

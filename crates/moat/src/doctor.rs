@@ -14,7 +14,7 @@ use crate::output::table::{Cell, Table};
 use crate::output::{self, style};
 
 /// Probing loads and attaches small programs one by one.
-const PROBE: Duration = Duration::from_secs(60);
+const PROBE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -75,7 +75,7 @@ pub async fn run(config: &Config) -> anyhow::Result<Outcome> {
         }
         died.get_or_insert_with(Instant::now);
         let delay = back_off.next(started.elapsed());
-        let how = status.map_or_else(|| String::from("could not be started"), |status| describe(&status));
+        let how = status.map_or_else(|| String::from("could not be started"), describe);
         output::note(&if delay.is_zero() {
             format!("the agent {how}; it is started again")
         } else {
@@ -133,25 +133,22 @@ async fn stop(
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
     };
-    match ended {
-        Some(status) => {
-            let status = status.context("the agent's end cannot be awaited")?;
-            if status.success() {
-                return Ok(Outcome::Ok);
-            }
-            output::note(&format!("the agent {} when it was asked to end", describe(&status)));
+    if let Some(status) = ended {
+        let status = status.context("the agent's end cannot be awaited")?;
+        if status.success() {
+            return Ok(Outcome::Ok);
         }
-        None => {
-            output::note(
-                "the agent did not end when it was asked to, and is killed; `sudo moat uninstall` removes what it may have left",
-            );
-            child.kill().await.context("the agent cannot be killed")?;
-        }
+        output::note(&format!("the agent {} when it was asked to end", describe(status)));
+    } else {
+        output::note(
+            "the agent did not end when it was asked to, and is killed; `sudo moat uninstall` removes what it may have left",
+        );
+        child.kill().await.context("the agent cannot be killed")?;
     }
     Ok(Outcome::Finding)
 }
 
-fn describe(status: &ExitStatus) -> String {
+fn describe(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with status {code}"),

@@ -31,7 +31,7 @@ mod tests {
     fn units_fit_the_quantity() {
         assert_eq!([0, 59, 60, 11_520, 792_000].map(age), ["0 s", "59 s", "1 min", "3 h 12 min", "9 d 4 h"]);
         assert_eq!(
-            [812, 1024, 40_265_318, u64::MAX].map(bytes),
+            [812, 1024, 40_265_400, u64::MAX].map(bytes),
             ["812 B", "1.0 KiB", "38.4 MiB", "17179869183.9 GiB"]
         );
     }

@@ -1,5 +1,7 @@
 //! An event on one line, for people.
 
+use std::fmt::Write;
+
 use jiff::tz::TimeZone;
 use moat_event::{Direction, Event, EventAction, EventType, Protocol, printable};
 
@@ -22,17 +24,17 @@ pub fn event_line(event: &Event, zone: &TimeZone) -> String {
     );
     let place = workload(event);
     if !place.is_empty() {
-        line += &format!("  {} {}", paint(style::QUIET, "in"), printable(&place));
+        let _ = write!(line, "  {} {}", paint(style::QUIET, "in"), printable(&place));
     }
     if let Some(policy) = &event.policy_name {
         let rule = match &event.rule {
             Some(rule) => format!("{policy}/{rule}"),
             None => policy.clone(),
         };
-        line += &format!("  {} {}", paint(style::QUIET, "by"), paint(style::NAME, printable(&rule)));
+        let _ = write!(line, "  {} {}", paint(style::QUIET, "by"), paint(style::NAME, printable(&rule)));
     }
     if event.count > 1 {
-        line += &format!("  {}", paint(style::QUIET, format!("× {}", event.count)));
+        let _ = write!(line, "  {}", paint(style::QUIET, format!("× {}", event.count)));
     }
     line
 }

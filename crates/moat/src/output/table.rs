@@ -87,6 +87,6 @@ mod tests {
         table.row([Cell::new("漢字"), Cell::styled("held", style::GOOD), Cell::new("")]);
         table.row([Cell::new("a\x1b[2Jb"), Cell::new(""), Cell::new("why")]);
         let text = anstream::adapter::strip_str(&table.render(2)).to_string();
-        assert_eq!(text, "  NAME          STATE  DETAIL\n  漢字          held\n  a\\u{1b}[2Jb         why\n");
+        assert_eq!(text, "  NAME         STATE  DETAIL\n  漢字         held\n  a\\u{1b}[2Jb         why\n");
     }
 }

@@ -1,5 +1,7 @@
 //! `moat policy list`.
 
+use std::fmt::Write;
+
 use moat_wire::control::{Client, PolicyStatus, RuleHolding};
 
 use crate::Outcome;
@@ -68,13 +70,14 @@ fn render(mut policies: Vec<PolicyStatus>) -> String {
     }
     for policy in &policies {
         if let Some(refused) = &policy.refused {
-            text += &format!(
+            let _ = write!(
+                text,
                 "\n{} {} was refused, its last good content stays in force:\n",
                 style::paint(style::BAD, "!"),
                 moat_event::printable(&policy.file)
             );
             for line in refused.lines() {
-                text += &format!("  {}\n", moat_event::printable(line));
+                let _ = writeln!(text, "  {}", moat_event::printable(line));
             }
         }
     }
