@@ -5,16 +5,10 @@ use std::fs;
 use std::sync::mpsc::SyncSender;
 
 use moat_kernel::guard::{Guard, GuardConfig};
-use moat_kernel::{Capabilities, Held, Sink};
+use moat_kernel::{Held, Sink, probe};
 
 use crate::agent::Loaded;
 use crate::runtime::cgroup::{Hierarchy, Layout};
-
-/// What this kernel can hold, found by trying.
-pub fn probe() -> Capabilities {
-    let kernel_release = rustix::system::uname().release().to_string_lossy().into_owned();
-    Capabilities { kernel_release, entries: Vec::new() }
-}
 
 /// Loads the guard.
 pub fn load_guard(

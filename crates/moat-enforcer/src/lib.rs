@@ -23,6 +23,7 @@ mod state;
 
 pub use agent::{Loaded, RunError, run};
 pub use config::Config;
-pub use driver::{load_guard, probe};
+pub use driver::load_guard;
+pub use moat_kernel::probe;
 pub use events::output::Target;
 pub use state::{State, StateError};
