@@ -19,6 +19,7 @@ use crate::daemon::{Daemon, end_shims, remove_cgroup, report, unmount_all};
 pub struct Containerd {
     directory: TempDir,
     daemon: Option<Daemon>,
+    oci_runtime: String,
     /// First components of the cgroup paths that were used, removed at the end if nobody else is in them.
     cgroups: Mutex<BTreeSet<String>>,
 }
@@ -29,7 +30,12 @@ impl Containerd {
     pub fn start() -> anyhow::Result<Self> {
         ensure!(rustix::process::geteuid().is_root(), "containers need root");
         let directory = tempfile::Builder::new().prefix("moat-").tempdir()?;
-        let containerd = Self { directory, daemon: None, cgroups: Mutex::default() };
+        // Unique on this machine, and short enough for the kernel's name of a process.
+        let unique = directory.path().file_name().map(|name| name.to_string_lossy().into_owned());
+        let oci_runtime = format!("runc-{}", unique.unwrap_or_default().trim_start_matches("moat-"));
+        let runc = ["/usr/sbin/runc", "/usr/bin/runc"].into_iter().find(|path| Path::new(path).exists());
+        fs::copy(runc.context("runc is not installed")?, directory.path().join(&oci_runtime))?;
+        let containerd = Self { directory, daemon: None, oci_runtime, cgroups: Mutex::default() };
         let at = |name: &str| containerd.path().join(name);
         for folder in ["root", "state", "cni", "ipam", "logs"] {
             fs::create_dir(at(folder))?;
@@ -55,7 +61,7 @@ impl Containerd {
     }
 
     fn config(&self) -> String {
-        let path = self.path().display();
+        let (path, runtime) = (self.path().display(), self.oci_runtime());
         format!(
             r#"version = 2
 root = "{path}/root"
@@ -78,6 +84,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       Root = "{path}/runc"
+      BinaryName = "{path}/{runtime}"
 "#
         )
     }
@@ -90,6 +97,12 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
     /// The socket of containerd's own API and of the Container Runtime Interface.
     pub fn socket(&self) -> PathBuf {
         self.path().join("c.sock")
+    }
+
+    /// Base name of this containerd's own copy of runc. An agent told to watch only this name leaves every
+    /// other container of the machine alone.
+    pub fn oci_runtime(&self) -> &str {
+        &self.oci_runtime
     }
 
     /// Ends the daemon; the containers keep running under their shims.
@@ -251,8 +264,10 @@ impl NewContainer<'_> {
     fn arguments(&self, flags: impl IntoIterator<Item = String>) -> Vec<String> {
         self.containerd.uses_cgroup(&self.namespace);
         // runc's own list of containers is shared by all containerds unless each is given its own.
-        let runc_root = format!("--runc-root={}", self.containerd.path().join("runc").display());
-        let mut arguments = vec!["run".to_owned(), runc_root];
+        let folder = self.containerd.path();
+        let runc_root = format!("--runc-root={}", folder.join("runc").display());
+        let runc = format!("--runc-binary={}", folder.join(self.containerd.oci_runtime()).display());
+        let mut arguments = vec!["run".to_owned(), runc_root, runc];
         arguments.extend(flags);
         arguments.extend_from_slice(&self.flags);
         arguments.extend([self.image.clone(), self.id.clone()]);

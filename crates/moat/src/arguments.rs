@@ -165,6 +165,10 @@ pub struct NodeOptions {
     /// The runtime's socket [env: MOAT_SOCKET] [default: the runtime's usual one]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+    /// Base name of the OCI runtime whose containers wait at their start until their rules are in force
+    /// [env: MOAT_OCI_RUNTIME] [default: runc, crun, youki]
+    #[arg(long, value_name = "NAME")]
+    pub oci_runtime: Option<String>,
     /// File that events are appended to, `-` for standard output [env: MOAT_EVENTS] [default: -]
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,

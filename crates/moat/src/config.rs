@@ -25,6 +25,8 @@ pub struct Config {
     /// Those whose sockets exist, where absent.
     pub runtime: Option<Runtime>,
     pub socket: Option<PathBuf>,
+    /// The usual ones, where absent.
+    pub oci_runtime: Option<String>,
     /// `-` is standard output.
     pub events: PathBuf,
     /// Where each value comes from, by its key in the file.
@@ -49,6 +51,7 @@ struct Layer {
     state: Option<PathBuf>,
     runtime: Option<Runtime>,
     socket: Option<PathBuf>,
+    oci_runtime: Option<String>,
     events: Option<PathBuf>,
 }
 
@@ -76,7 +79,10 @@ impl Config {
         let socket = pick("socket", file.socket, environment.socket, flags.socket);
         let events = pick("events", file.events, environment.events, flags.events);
         let runtime = choose(&mut sources, "runtime", file.runtime, environment.runtime, flags.runtime);
+        let oci_runtime =
+            choose(&mut sources, "ociRuntime", file.oci_runtime, environment.oci_runtime, flags.oci_runtime);
         Config {
+            oci_runtime,
             control: control.unwrap_or_else(|| PathBuf::from("/run/moat/control.sock")),
             policies: policies.unwrap_or_else(|| PathBuf::from("/etc/moat/policies")),
             state: state.unwrap_or_else(|| PathBuf::from("/var/lib/moat")),
@@ -98,6 +104,7 @@ impl Config {
             ("state", path(&self.state)),
             ("runtime", runtime),
             ("socket", self.socket.as_ref().and_then(path)),
+            ("ociRuntime", self.oci_runtime.clone()),
             ("events", path(&self.events)),
         ];
         if json {
@@ -188,6 +195,7 @@ impl Layer {
             state: path("MOAT_STATE"),
             runtime,
             socket: path("MOAT_SOCKET"),
+            oci_runtime: variable("MOAT_OCI_RUNTIME").map(|name| name.to_string_lossy().into_owned()),
             events: path("MOAT_EVENTS"),
         })
     }
@@ -201,6 +209,7 @@ impl Layer {
                 state: node.state.state.clone(),
                 runtime: node.runtime,
                 socket: node.socket.clone(),
+                oci_runtime: node.oci_runtime.clone(),
                 events: node.events.clone(),
             },
             Command::Uninstall(state) => Layer { control, state: state.state.clone(), ..Layer::default() },

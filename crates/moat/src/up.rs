@@ -108,6 +108,9 @@ fn arguments(config: &Config) -> Vec<OsString> {
     if let Some(socket) = &config.socket {
         flag("--socket", socket.clone().into());
     }
+    if let Some(name) = &config.oci_runtime {
+        flag("--oci-runtime", name.clone().into());
+    }
     arguments
 }
 
