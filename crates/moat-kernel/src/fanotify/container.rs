@@ -225,6 +225,7 @@ impl Facts {
 
 /// A file, by every name that it must be judged under.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one file")]
 pub(super) struct Subject {
     /// The path that the container sees.
     pub path: Vec<u8>,
@@ -360,9 +361,9 @@ impl Container {
         let inside = self.inside(&subject.path);
         let cut = subject.path.len() - inside.len();
         if inside == b"/" {
-            subject.path = b"/".to_vec()
+            subject.path = b"/".to_vec();
         } else {
-            drop(subject.path.drain(..cut))
+            drop(subject.path.drain(..cut));
         }
         subject.others.retain(|other| *other != subject.path);
         for index in 0..=subject.others.len() {

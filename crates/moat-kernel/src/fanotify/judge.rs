@@ -11,7 +11,7 @@ use moat_policy::activity::{Activity, Actor, Exec, FileAccess, FileSource};
 use moat_policy::decision::Verdict;
 use moat_policy::model::RuleAction;
 use moat_policy::rule_set::Matcher;
-use moat_policy::{Decision, RuleSet};
+use moat_policy::{Decision, EffectiveRule, RuleSet};
 use rustix::io;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -346,7 +346,7 @@ fn judge_program(container: &Container, subject: &Subject, exec: Exec<'_>) -> St
         strictest.add(&decide(path), FileOperation::Read);
     }
     let is_allow_list = |index: Option<usize>| {
-        index.and_then(|index| container.rules.rules.get(index)).is_some_and(|rule| rule.is_allow_list())
+        index.and_then(|index| container.rules.rules.get(index)).is_some_and(EffectiveRule::is_allow_list)
     };
     for alias in aliases(container, subject) {
         let decision = decide(&alias.path);

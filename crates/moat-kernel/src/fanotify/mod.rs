@@ -212,10 +212,8 @@ impl FilePermissions {
 impl Drop for FilePermissions {
     fn drop(&mut self) {
         self.send(Command::Stop);
-        if let Some(thread) = self.thread.take() {
-            if thread.join().is_err() {
-                tracing::error!("the thread that answers permission events panicked");
-            }
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that answers permission events panicked");
         }
     }
 }

@@ -167,7 +167,7 @@ pub(super) fn without_deleted(path: &[u8]) -> Option<&[u8]> {
     path.strip_suffix(b" (deleted)")
 }
 
-/// `/proc/PID/uid_map` (user_namespaces(7)): how users of the node are called in the container.
+/// `/proc/PID/uid_map` (`user_namespaces(7)`): how users of the node are called in the container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct UidMap(Vec<(u32, u32, u32)>);
 

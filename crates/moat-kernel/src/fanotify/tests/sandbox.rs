@@ -146,7 +146,7 @@ impl Sandbox {
         let cgroup = cgroup_mount().unwrap().join(format!("moat-test-{}-{number}", std::process::id()));
         fs::create_dir(&cgroup).unwrap();
         let script = format!(
-            r#"set -e
+            r"set -e
 cd {directory}
 mkdir -p lower/bin lower/etc/keys lower/opt lower/proc lower/old lower/tmp lower/data lower/shm upper work merged volume
 for name in busybox id env; do cp /bin/busybox lower/bin/$name; done
@@ -162,7 +162,7 @@ mount -t proc proc proc
 echo $$ > {cgroup}/cgroup.procs
 pivot_root . old
 exec /bin/sh -c 'umount -l /old; exec /bin/sh' 2>&1
-"#,
+",
             directory = directory.path().display(),
             cgroup = cgroup.display(),
         );
