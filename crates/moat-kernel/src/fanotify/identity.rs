@@ -53,13 +53,19 @@ impl Identities {
         Ok(identities)
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
     /// The ruled paths that lead, or led, to this file.
     pub fn aliases(&self, identity: Identity) -> &[Alias] {
         self.by_identity.get(&identity).map_or(&[], Vec::as_slice)
     }
 
-    /// Looks the paths up again. A file that a path led to before stays ruled for as long as it exists.
-    pub fn refresh(&mut self, root: BorrowedFd<'_>) -> io::Result<()> {
+    /// Looks the paths up again. A file that a path led to before stays ruled for as long as it exists. True if a path
+    /// leads to another file now.
+    pub fn refresh(&mut self, root: BorrowedFd<'_>) -> io::Result<bool> {
+        let mut changed = false;
         self.pins.retain(|pin| pin.file.as_ref().is_some_and(|file| links(file.as_fd()) > 0));
         for path in &self.paths {
             let Some(pin) = look_up(path, root)? else { continue };
@@ -68,6 +74,7 @@ impl Identities {
                 .iter()
                 .any(|known| known.identity == pin.identity && known.alias.path == pin.alias.path)
             {
+                changed |= !self.by_identity.contains_key(&pin.identity);
                 self.pins.push(pin);
             }
         }
@@ -75,7 +82,7 @@ impl Identities {
         for pin in &self.pins {
             self.by_identity.entry(pin.identity).or_default().push(pin.alias.clone());
         }
-        Ok(())
+        Ok(changed)
     }
 }
 

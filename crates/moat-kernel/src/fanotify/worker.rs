@@ -159,8 +159,13 @@ impl Worker {
             if watched.refresh.is_some_and(|due| due <= now) {
                 watched.refresh = None;
                 let container = &mut watched.container;
-                if let Err(error) = container.identities.refresh(container.root.directory.as_fd()) {
-                    tracing::warn!(%error, cgroup = container.cgroup, "cannot look up ruled paths again");
+                match container.identities.refresh(container.root.directory.as_fd()) {
+                    Ok(false) => {}
+                    Ok(true) => forget_ignored(watched),
+                    Err(error) => {
+                        let cgroup = container.cgroup;
+                        tracing::warn!(%error, cgroup, "cannot look up ruled paths again");
+                    }
                 }
             }
         }
@@ -250,7 +255,6 @@ impl Worker {
             // Before any event: what was ignored may have come under a rule.
             if changes.drain().unwrap_or(true) {
                 forget_ignored(watched);
-                watched.refresh.get_or_insert_with(|| Instant::now() + REFRESH);
             }
         }
         if !asks {
@@ -264,6 +268,9 @@ impl Worker {
             self.counters.failed.fetch_add(1, Ordering::Relaxed);
             let cgroup = watched.container.cgroup;
             tracing::debug!(%error, cgroup, "an open was refused because it could not be judged");
+        }
+        if !self.events.is_empty() && !watched.container.identities.is_empty() {
+            watched.refresh.get_or_insert_with(|| Instant::now() + REFRESH);
         }
         for event in self.events.drain(..) {
             answer(&mut self.judge, watched, event, self.ignore, &self.sink, &self.counters);

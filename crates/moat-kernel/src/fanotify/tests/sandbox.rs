@@ -145,7 +145,7 @@ impl Sandbox {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let cgroup = cgroup_mount().unwrap().join(format!("moat-test-{}-{number}", std::process::id()));
         fs::create_dir(&cgroup).unwrap();
-        let script = format!(
+        let image = format!(
             r"set -e
 cd {directory}
 mkdir -p lower/bin lower/etc/keys lower/opt lower/proc lower/old lower/tmp lower/data lower/shm upper work merged volume
@@ -155,6 +155,14 @@ for name in sh cat ln mv cp mount umount unshare chroot mkdir echo true rm ls to
 for name in secret conf keys/one; do echo 'secret!' > lower/etc/$name; done
 echo plain > lower/tmp/plain
 echo 'secret!' > volume/secret
+",
+            directory = directory.path().display(),
+        );
+        // Before the container starts, as images are.
+        assert!(Command::new("/bin/sh").args(["-c", &image]).status().unwrap().success());
+        let script = format!(
+            r"set -e
+cd {directory}
 mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged
 cd merged
 mount -t proc proc proc
