@@ -1,8 +1,8 @@
 //! The agent's life: what is started in which order, and how it ends.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
@@ -75,7 +75,11 @@ impl std::fmt::Debug for Loaded {
 /// and announces container starts that wait.
 pub async fn run(
     config: Config,
-    load: impl FnOnce(&Hierarchy, Sink, SyncSender<Held>) -> Result<Loaded, Box<dyn std::error::Error + Send + Sync>>
+    load: impl FnOnce(
+        &Hierarchy,
+        Sink,
+        SyncSender<Held>,
+    ) -> Result<Loaded, Box<dyn std::error::Error + Send + Sync>>
     + Send
     + 'static,
     cancel: CancellationToken,
@@ -113,7 +117,10 @@ pub async fn run(
         "moat enforces"
     );
     if let Some(gap) = config.restarted_after_millis {
-        journal.system(Severity::High, format!("The agent was restarted; for {gap} ms nothing was enforced that needs it."));
+        journal.system(
+            Severity::High,
+            format!("The agent was restarted; for {gap} ms nothing was enforced that needs it."),
+        );
     }
 
     let setting = Setting {

@@ -27,6 +27,11 @@ pub struct Config {
     #[arg(long, value_name = "PATH", env = "MOAT_RUNTIME_SOCKET")]
     pub socket: Option<PathBuf>,
 
+    /// Base name of the OCI runtime whose containers wait at their start until their rules are in force; may
+    /// be given more than once. The usual ones where absent.
+    #[arg(long, value_name = "NAME", env = "MOAT_OCI_RUNTIME", value_delimiter = ',')]
+    pub oci_runtime: Vec<String>,
+
     /// File that events are appended to, one JSON object a line; `-` is standard output.
     #[arg(long, value_name = "FILE", env = "MOAT_EVENTS", default_value = "-")]
     pub events: Target,
@@ -54,9 +59,7 @@ impl Config {
     }
 
     pub fn node(&self) -> String {
-        self.node.clone().unwrap_or_else(|| {
-            rustix::system::uname().nodename().to_string_lossy().into_owned()
-        })
+        self.node.clone().unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
     }
 }
 
@@ -70,6 +73,10 @@ impl FromStr for Target {
 
 fn parse_kind(text: &str) -> Result<Kind, String> {
     Kind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
-        format!("`{}` is not a runtime that is supported; use one of {}", text.escape_debug(), Kind::ALL.map(Kind::name).join(", "))
+        format!(
+            "`{}` is not a runtime that is supported; use one of {}",
+            text.escape_debug(),
+            Kind::ALL.map(Kind::name).join(", ")
+        )
     })
 }

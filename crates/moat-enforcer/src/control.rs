@@ -37,7 +37,9 @@ impl Control {
                 responder.send(self.ask(Query::Status).await.map_or_else(ending, Response::Status)).await
             }
             Request::Containers => {
-                responder.send(self.ask(Query::Containers).await.map_or_else(ending, Response::Containers)).await
+                responder
+                    .send(self.ask(Query::Containers).await.map_or_else(ending, Response::Containers))
+                    .await
             }
             Request::Policies => {
                 responder.send(self.ask(Query::Policies).await.map_or_else(ending, Response::Policies)).await
@@ -128,8 +130,7 @@ fn explained(
     let question = question::Question::new(&explain.activity);
     let parents = question.parents();
     let activity = question.activity(&parents);
-    let evaluator =
-        Evaluator::new(Arc::clone(&container.rules), users).map_err(|error| error.to_string())?;
+    let evaluator = Evaluator::new(Arc::clone(&container.rules), users).map_err(|error| error.to_string())?;
     let decision = evaluator.decide(&activity);
     let deciding = |verdict: Verdict<'_>| match verdict {
         Verdict::Match { index, rule } => Some(DecidingRule {

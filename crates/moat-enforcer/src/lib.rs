@@ -14,6 +14,7 @@ mod agent;
 mod config;
 mod containers;
 mod control;
+mod driver;
 mod events;
 mod policies;
 mod response;
@@ -22,5 +23,6 @@ mod state;
 
 pub use agent::{Loaded, RunError, run};
 pub use config::Config;
+pub use driver::load_guard;
 pub use events::output::Target;
 pub use state::{State, StateError};

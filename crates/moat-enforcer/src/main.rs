@@ -1,1 +1,102 @@
-fn main() {}
+//! The privileged agent's program: flags, log, signals. `moat up` starts it as its child.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use moat_enforcer::runtime::cgroup;
+use moat_enforcer::{Config, State};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Moat's node agent: enforces runtime policies on the containers of this node.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Arguments {
+    /// What to log on standard error: error, warn, info, debug, trace, or directives as in RUST_LOG.
+    #[arg(long, global = true, env = "RUST_LOG", default_value = "info")]
+    log_level: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Enforces until it is told to end.
+    Run(Config),
+    /// Prints what this kernel can hold, as JSON.
+    Probe,
+    /// Removes what an agent left behind; no agent may be running.
+    Cleanup(Config),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(&arguments.log_level))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    let done = match arguments.command {
+        Command::Run(config) => run(config),
+        Command::Probe => probe(),
+        Command::Cleanup(config) => cleanup(&config),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: Config) -> anyhow::Result<()> {
+    if config.supervised {
+        let parent = getppid();
+        set_parent_process_death_signal(Some(Signal::TERM)).context("cannot ask for the parent's end")?;
+        // The parent may have ended before it was asked for.
+        anyhow::ensure!(getppid() == parent, "the supervisor has ended already");
+    }
+    cgroup::join_host_namespace().context("cannot see the node's cgroups")?;
+    // One thread for all tasks: they are light, and whatever blocks has a thread of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the agent's tasks")?;
+    let done = runtime.block_on(async {
+        let cancel = CancellationToken::new();
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let signals = cancel.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("ending");
+            signals.cancel();
+        });
+        let runtimes = config.oci_runtime.clone();
+        let load = move |hierarchy: &_, sink, held| moat_enforcer::load_guard(hierarchy, &runtimes, sink, held);
+        moat_enforcer::run(config, load, cancel).await?;
+        anyhow::Ok(())
+    });
+    // An output that blocks for ever must not keep the process.
+    runtime.shutdown_background();
+    done
+}
+
+fn probe() -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(&moat_kernel::probe())?);
+    Ok(())
+}
+
+fn cleanup(config: &Config) -> anyhow::Result<()> {
+    // Everything that drivers place in the kernel ends with their process; what stays is in files.
+    State::lock(&config.state)?.remove(&config.control())?;
+    Ok(())
+}

@@ -1,10 +1,26 @@
 //! What this kernel can hold, and how a given rule is held.
 
+use moat_event::{Direction, FileOperation};
 use moat_policy::EffectiveRule;
+use moat_policy::model::{DriftMatcher, FileMatcher, NetworkMatcher, ProcessMatcher, RuleAction};
 use moat_policy::rule_set::Matcher;
 use serde::{Deserialize, Serialize};
 
-/// What probing found. Each is true only where a program or mark was really placed.
+/// Stable identifiers of capabilities.
+pub mod name {
+    pub const LSM: &str = "bpf-lsm";
+    pub const EXEC_REFUSE: &str = "exec-refuse";
+    pub const EXEC_KILL: &str = "exec-kill";
+    pub const START: &str = "container-start";
+    pub const FILE_OPEN: &str = "file-open";
+    pub const FILE_CHANGE: &str = "file-change";
+    pub const SYSCALL: &str = "system-calls";
+    pub const EGRESS: &str = "network-egress";
+    pub const INGRESS: &str = "network-ingress";
+    pub const DRIFT: &str = "drift";
+}
+
+/// What probing found. Each is available only where a program or mark was really placed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Capabilities {
@@ -15,7 +31,7 @@ pub struct Capabilities {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Capability {
-    /// Stable identifier, e.g. `exec-refuse`, `exec-kill`, `file-open`, `network-egress`, `bpf-lsm`.
+    /// One of [`name`].
     pub name: String,
     /// What a person gains by it.
     pub summary: String,
@@ -27,11 +43,10 @@ pub struct Capability {
 }
 
 /// How one rule is held on this node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holding {
-    /// As written, by this driver.
-    Held { driver: String },
+    /// As written; the detail says by what.
+    Held { driver: String, detail: String },
     /// Not fully as written; the reason says what is weaker.
     Degraded { driver: String, reason: String },
     /// Not at all.
@@ -43,9 +58,116 @@ impl Capabilities {
         self.entries.iter().any(|entry| entry.name == name && entry.available)
     }
 
+    fn missing(&self, name: &str) -> Holding {
+        let detail = self.entries.iter().find(|entry| entry.name == name).map(|entry| entry.detail.as_str());
+        Holding::NotHeld { reason: detail.unwrap_or("this kernel was not probed for it").to_owned() }
+    }
+
     /// How `rule` is held here.
     pub fn holding(&self, rule: &EffectiveRule) -> Holding {
-        let _ = &rule.matcher as &Matcher;
-        Holding::NotHeld { reason: String::from("no driver is loaded") }
+        let holding = match &rule.matcher {
+            Matcher::Process(matcher) => self.process(matcher, rule.action),
+            Matcher::Drift(matcher) => self.drift(matcher),
+            Matcher::File(matcher) => self.file(matcher, rule.action),
+            Matcher::Network(matcher) => self.network(matcher),
+            Matcher::Syscalls(_) => self.syscalls(rule.action),
+        };
+        match (rule.action, holding) {
+            (RuleAction::Quarantine, Holding::Held { driver, detail }) => Holding::Degraded {
+                driver,
+                reason: format!("{detail}, but the container keeps its network: quarantine is not built yet"),
+            },
+            (_, holding) => holding,
+        }
     }
+
+    fn process(&self, matcher: &ProcessMatcher, action: RuleAction) -> Holding {
+        if !self.has(name::EXEC_KILL) {
+            return if self.has(name::EXEC_REFUSE) && matcher.args_regex.is_none() && action != RuleAction::Alert {
+                held("execve fails with EPERM")
+            } else {
+                self.missing(name::EXEC_KILL)
+            };
+        }
+        if action == RuleAction::Alert {
+            return held("reported before the program's first instruction");
+        }
+        if matcher.args_regex.is_some() || !self.has(name::EXEC_REFUSE) {
+            return held("the program is killed before its first instruction");
+        }
+        held("execve fails with EPERM")
+    }
+
+    fn drift(&self, matcher: &DriftMatcher) -> Holding {
+        if !self.has(name::EXEC_KILL) {
+            return self.missing(name::EXEC_KILL);
+        }
+        if matcher.execute && !self.has(name::DRIFT) {
+            return self.missing(name::DRIFT);
+        }
+        degraded(
+            "programs are killed before their first instruction; libraries that a program of the image loads, and \
+             scripts that its interpreters read, are not judged",
+        )
+    }
+
+    fn file(&self, matcher: &FileMatcher, action: RuleAction) -> Holding {
+        let (opened, changed): (Vec<FileOperation>, Vec<FileOperation>) =
+            matcher.operations.iter().partition(|operation| {
+                matches!(operation, FileOperation::Read | FileOperation::Write)
+            });
+        if !opened.is_empty() && !self.has(name::FILE_OPEN) {
+            return self.missing(name::FILE_OPEN);
+        }
+        if !changed.is_empty() && !self.has(name::FILE_CHANGE) {
+            return self.missing(name::FILE_CHANGE);
+        }
+        if changed.is_empty() {
+            return held("open fails with EPERM");
+        }
+        if action == RuleAction::Alert {
+            return held("reported as it happens");
+        }
+        let names: Vec<&str> = changed.iter().map(|operation| operation.name()).collect();
+        let after = if action >= RuleAction::KillProcess { "and the process is killed" } else { "not refused" };
+        degraded(&format!(
+            "{} is reported after it took effect, {after}; refusing it needs a kernel with BPF LSM",
+            names.join(", ")
+        ))
+    }
+
+    fn network(&self, matcher: &NetworkMatcher) -> Holding {
+        let needed = match matcher.direction {
+            Direction::Egress => name::EGRESS,
+            Direction::Ingress => name::INGRESS,
+        };
+        if !self.has(needed) {
+            return self.missing(needed);
+        }
+        held(match matcher.direction {
+            Direction::Egress => "connect and sendto fail with EPERM",
+            Direction::Ingress => "arriving packets are dropped",
+        })
+    }
+
+    fn syscalls(&self, action: RuleAction) -> Holding {
+        if !self.has(name::SYSCALL) {
+            return self.missing(name::SYSCALL);
+        }
+        if action == RuleAction::Alert {
+            return held("reported as the call begins");
+        }
+        degraded(
+            "the process is killed as the call begins, but the call may still take effect, and 32-bit calls on a \
+             64-bit kernel are not seen; refusing it needs a kernel with BPF LSM",
+        )
+    }
+}
+
+fn held(detail: &str) -> Holding {
+    Holding::Held { driver: String::from("guard"), detail: detail.to_owned() }
+}
+
+fn degraded(reason: &str) -> Holding {
+    Holding::Degraded { driver: String::from("guard"), reason: reason.to_owned() }
 }

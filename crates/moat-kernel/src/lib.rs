@@ -1,17 +1,19 @@
 //! The kernel edge: rule sets go in, raw records come out.
 //!
-//! Every driver holds the same rules and must decide as [`moat_policy::decide`] does. Nothing else of the kernel leaves this crate, and no other crate
-//! has unsafe code.
+//! Every driver holds the same rules and must decide as [`moat_policy::decide`] does. Callers see [`Driver`],
+//! [`Record`] and [`Capabilities`]; nothing else of the kernel leaves this crate, and no other crate has unsafe code.
 
 pub mod capability;
 pub mod driver;
 pub mod fanotify;
 pub mod guard;
+pub mod probe;
 mod process;
 pub mod record;
 pub mod scope;
 
 pub use capability::{Capabilities, Holding};
 pub use driver::{ApplyError, Driver, Held};
+pub use probe::probe;
 pub use record::{Act, Outcome, RawProcess, Record, Sink};
 pub use scope::ContainerScope;

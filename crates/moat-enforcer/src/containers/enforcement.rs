@@ -30,7 +30,9 @@ pub enum Order {
     Settle(Settle),
     /// Let what is held there go on; no container of that cgroup is known.
     Dismiss(ContainerScope),
-    Release { cgroup: u64 },
+    Release {
+        cgroup: u64,
+    },
     CountLosses,
 }
 
@@ -54,7 +56,10 @@ pub enum Answer {
         /// The rules in force now, none of them where nothing selects the container.
         result: Result<Arc<RuleSet>, ApplyError>,
     },
-    Dismissed { cgroup: u64, result: Result<(), ApplyError> },
+    Dismissed {
+        cgroup: u64,
+        result: Result<(), ApplyError>,
+    },
     Released,
     Losses(Vec<Loss>),
 }

@@ -62,7 +62,9 @@ impl Problem {
 pub enum Entered {
     Unchanged,
     /// New or changed; where the container was known under another cgroup, that one is gone.
-    Changed { gone: Option<u64> },
+    Changed {
+        gone: Option<u64>,
+    },
 }
 
 impl Inventory {
@@ -74,7 +76,9 @@ impl Inventory {
             self.by_cgroup.remove(&former);
         }
         match self.by_cgroup.get_mut(&cgroup) {
-            Some(known) if *known.container == container && known.scope == scope => return Entered::Unchanged,
+            Some(known) if *known.container == container && known.scope == scope => {
+                return Entered::Unchanged;
+            }
             Some(known) => {
                 let former = (known.source, known.container.runtime_id.clone());
                 if former != id {

@@ -61,6 +61,8 @@ pub struct Manager {
     /// Starts that are held in cgroups no container of which is known, being resolved.
     resolving: JoinSet<(Held, Option<(usize, Container)>)>,
     unresolved: HashSet<u64>,
+    /// Cgroups without a known container whose starts went on, with the process that started.
+    strangers: HashMap<u64, u32>,
     /// Quarantines asked for, whose rules are not in force yet.
     quarantining: HashMap<u64, Event>,
 }
@@ -100,6 +102,7 @@ impl Manager {
             work: Work::default(),
             resolving: JoinSet::new(),
             unresolved: HashSet::new(),
+            strangers: HashMap::new(),
             quarantining: HashMap::new(),
         }
     }
@@ -228,7 +231,8 @@ impl Manager {
                     Some(rules) => format!("those of generation {} stay in force", rules.generation),
                     None => String::from("the container runs without rules"),
                 };
-                let message = format!("The rules of container {container} were not put in force, {kept}: {now}.");
+                let message =
+                    format!("The rules of container {container} were not put in force, {kept}: {now}.");
                 self.journal.system_about(workload, Severity::Critical, message);
             }
         }
@@ -243,7 +247,10 @@ impl Manager {
             Change::Died(id) => self.leave(&(source, id)),
             Change::Resync(containers) => {
                 if self.unreachable.remove(&source).is_some() {
-                    tracing::info!(runtime = self.runtime_name(source), "the container runtime answers again");
+                    tracing::info!(
+                        runtime = self.runtime_name(source),
+                        "the container runtime answers again"
+                    );
                 }
                 let present: HashSet<Id> =
                     containers.iter().map(|container| (source, container.runtime_id.clone())).collect();
@@ -258,7 +265,11 @@ impl Manager {
                 }
             }
             Change::Unreachable { reason } => {
-                tracing::warn!(runtime = self.runtime_name(source), reason, "a container runtime does not answer");
+                tracing::warn!(
+                    runtime = self.runtime_name(source),
+                    reason,
+                    "a container runtime does not answer"
+                );
                 self.unreachable.insert(source, reason);
             }
         }
@@ -323,9 +334,8 @@ impl Manager {
         }
         let sources = self.sources.clone();
         let hint = Hint { pid: held.pid, cgroup_path: self.hierarchy.path_of(held.pid).ok() };
-        self.resolving.spawn(async move {
-            (held, timeout(RESOLVE_DEADLINE, resolve(&sources, &hint)).await.ok())
-        });
+        self.resolving
+            .spawn(async move { (held, timeout(RESOLVE_DEADLINE, resolve(&sources, &hint)).await.ok()) });
     }
 
     /// Whatever became of it, nothing stays held.
@@ -337,9 +347,10 @@ impl Manager {
             self.work.held.insert(cgroup);
             return;
         }
+        self.strangers.insert(cgroup, pid);
         self.work.unknown.insert(cgroup, ContainerScope { cgroup, cgroup_directory: None, init_pid: pid });
         // Its container may have come and gone meanwhile, and the start with it.
-        if !was_waiting || !Path::new("/proc").join(pid.to_string()).exists() {
+        if !was_waiting || !is_alive(pid) {
             tracing::debug!(cgroup, pid, "a held start ended before it was resolved");
             return;
         }
@@ -373,8 +384,15 @@ impl Manager {
             known.problem.as_ref()?.retry.is_some_and(|retry| retry <= now).then_some(cgroup)
         });
         self.work.changed.extend(due);
+        let gone: Vec<_> =
+            self.strangers.extract_if(|_, pid| !is_alive(*pid)).map(|(cgroup, _)| cgroup).collect();
+        self.work.gone.extend(gone.into_iter().filter(|cgroup| self.inventory.get(*cgroup).is_none()));
         self.work.count_losses = true;
     }
+}
+
+fn is_alive(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
 }
 
 /// Asks all runtimes until one knows the container. The caller sets the deadline.
@@ -390,6 +408,3 @@ async fn resolve(sources: &[Arc<dyn Source>], hint: &Hint) -> (usize, Container)
         sleep(ASK_AGAIN).await;
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -211,7 +211,9 @@ impl Manager {
                         Ok(Err(why)) => {
                             not_selected.push(NotSelected { policy: policy_name, why: why.to_string() });
                         }
-                        Err(why) => not_selected.push(NotSelected { policy: policy_name, why: why.to_string() }),
+                        Err(why) => {
+                            not_selected.push(NotSelected { policy: policy_name, why: why.to_string() })
+                        }
                     }
                 }
                 Some(Explanations {
@@ -243,7 +245,7 @@ fn mode(active: &ActivePolicy) -> String {
 /// How a rule is held, as the control socket says it.
 pub fn holding(holding: &Holding) -> RuleHolding {
     let (state, driver, reason) = match holding {
-        Holding::Held { driver } => ("Held", driver.as_str(), ""),
+        Holding::Held { driver, detail } => ("Held", driver.as_str(), detail.as_str()),
         Holding::Degraded { driver, reason } => ("Degraded", driver.as_str(), reason.as_str()),
         Holding::NotHeld { reason } => ("NotHeld", "", reason.as_str()),
     };
@@ -267,8 +269,8 @@ impl PolicyNames {
 /// The agent's resident memory (proc_pid_status(5), `VmRSS`); 0 where it cannot be read.
 fn resident_bytes(proc: &std::path::Path) -> u64 {
     let status = fs::read_to_string(proc.join("self/status")).unwrap_or_default();
-    let kilobytes = status.lines().find_map(|line| {
-        line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
-    });
+    let kilobytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
     kilobytes.unwrap_or(0) * 1024
 }

@@ -1,8 +1,8 @@
 //! Which part of the node a container's rules hold for.
 
+use std::fs;
 use std::io;
 use std::path::Path;
-use std::fs;
 
 use moat_kernel::ContainerScope;
 
@@ -40,7 +40,10 @@ pub fn scope(hierarchy: &Hierarchy, pid: u32) -> Result<ContainerScope, ScopeErr
             .map_err(|source| ScopeError::MountNamespace { pid, source })
     };
     let cgroup = hierarchy.cgroup_of(pid)?;
-    if namespace(pid)? == namespace(1)? {
+    let inhabited = namespace(pid)?;
+    // Process 1 may be closed even to root; the agent itself then has to stand for the node.
+    let of_the_node = |node: u32| namespace(node).is_ok_and(|namespace| namespace == inhabited);
+    if of_the_node(1) || of_the_node(std::process::id()) {
         return Err(ScopeError::NotInContainer(pid));
     }
     let cgroup_directory = match hierarchy.layout() {

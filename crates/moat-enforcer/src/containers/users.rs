@@ -49,7 +49,8 @@ mod tests {
 
     #[test]
     fn named_users_are_those_of_the_container() {
-        let users = with_root(|root| fs::write(root.join("etc/passwd"), "www-data:x:33:33::/:/bin/sh\n").unwrap());
+        let users =
+            with_root(|root| fs::write(root.join("etc/passwd"), "www-data:x:33:33::/:/bin/sh\n").unwrap());
         assert_eq!(users.resolve("www-data"), Some(33));
         assert_eq!(with_root(|_| {}), Users::default());
     }

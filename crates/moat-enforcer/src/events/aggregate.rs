@@ -31,12 +31,12 @@ pub struct Group {
     pub likeness: Likeness,
 }
 
-/// What the records of a group share.
+/// What the records of a group share; of [`Act::Repeated`] no more than the rule is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Likeness {
     /// Everything but the process id.
     Identical,
-    /// Only rules, outcome and kind of act: the container's table was full.
+    /// Only rules, outcome and kind of act: the container's table, or a driver's, was full.
     SameRule,
 }
 
@@ -73,6 +73,7 @@ impl Aggregator {
         let table = self.containers.entry(record.cgroup).or_default();
         let has_room = table.len() < GUARANTEED || (table.len() < PER_CONTAINER && self.open < TOTAL);
         let key = self.hasher.hash_one((Likeness::Identical, identity(&record)));
+        let has_details = record.act != Act::Repeated;
         let is_new = match table.get_mut(&key) {
             Some(open) if identity(&open.record) == identity(&record) => {
                 open.count += record.count;
@@ -82,7 +83,7 @@ impl Aggregator {
             Some(_) => false,
             None => true,
         };
-        let (likeness, key) = if is_new && has_room {
+        let (likeness, key) = if is_new && has_room && has_details {
             (Likeness::Identical, key)
         } else {
             let key = self.hasher.hash_one((Likeness::SameRule, rules(&record)));
@@ -161,6 +162,7 @@ fn rules(record: &Record) -> impl PartialEq + std::hash::Hash + '_ {
         Act::File { .. } => 1,
         Act::Connect { .. } => 2,
         Act::Syscall { .. } => 3,
+        Act::Repeated => 4,
     };
     (record.generation, record.enforced, record.audited, record.outcome, act)
 }

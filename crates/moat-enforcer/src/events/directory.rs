@@ -71,31 +71,36 @@ impl Directory {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use moat_event::Workload;
 
     use super::*;
-    use crate::runtime::RuntimeId;
+    use crate::runtime::{Kind, RuntimeId, open};
 
-    fn container(pod: &str) -> Arc<Container> {
-        Arc::new(Container {
+    fn resident(pod: &str) -> Resident {
+        let container = Container {
             workload: Workload { pod: pod.to_owned(), ..Workload::default() },
             runtime_id: RuntimeId { namespace: String::from("default"), id: pod.to_owned() },
             init_pid: 1,
             sandbox: false,
             sandbox_id: None,
-        })
+        };
+        // Nothing connects to it before something is asked.
+        let source = open(Some(Kind::Containerd), Some(Path::new("/nowhere.sock"))).unwrap().remove(0);
+        Resident { container: Arc::new(container), source }
     }
 
     fn rules(generation: u64) -> Arc<RuleSet> {
         Arc::new(RuleSet { generation, hash: generation.to_string(), rules: Vec::new() })
     }
 
-    #[test]
-    fn old_generations_stay_for_records_on_their_way_and_are_bounded() {
+    #[tokio::test]
+    async fn old_generations_stay_for_records_on_their_way_and_are_bounded() {
         let directory = Directory::default();
-        let web = container("web");
+        let web = resident("web");
         for generation in 1..=20 {
-            directory.enter(7, &web, Some(&rules(generation)));
+            directory.enter(7, web.clone(), Some(&rules(generation)));
         }
         assert_eq!(directory.rules(7, 20), Some(rules(20)));
         assert_eq!(directory.rules(7, 13), Some(rules(13)));
@@ -103,16 +108,16 @@ mod tests {
         assert_eq!(directory.rules(8, 20), None);
     }
 
-    #[test]
-    fn an_ended_container_is_remembered_for_a_while() {
+    #[tokio::test]
+    async fn an_ended_container_is_remembered_for_a_while() {
         let directory = Directory::default();
-        let web = container("web");
+        let web = resident("web");
         let start = Instant::now();
-        directory.enter(7, &web, Some(&rules(1)));
+        directory.enter(7, web.clone(), Some(&rules(1)));
         directory.leave(7, start);
-        assert_eq!(directory.container(7), Some(web));
+        assert_eq!(directory.resident(7).map(|resident| resident.container), Some(web.container));
         assert_eq!(directory.rules(7, 1), Some(rules(1)));
         directory.leave(8, start + MEMORY);
-        assert_eq!(directory.container(7), None);
+        assert!(directory.resident(7).is_none());
     }
 }

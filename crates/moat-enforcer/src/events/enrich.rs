@@ -82,17 +82,17 @@ fn event(
     event.policy_name = Some(rule.policy.to_string());
     event.rule = Some(rule.rule.to_string());
     event.severity = rule.severity;
-    if group.likeness == Likeness::SameRule {
+    let arguments = joined(&record.process.arguments);
+    let parent = [record.process.parent_executable.as_slice()];
+    let activity = activity(record, &arguments, &parent);
+    let Some(activity) = activity.filter(|_| group.likeness == Likeness::Identical) else {
         event.message = format!(
             "{} more acts matched rule {} of policy {}, too many different ones in a second to be told apart.",
             group.count, rule.rule, rule.policy
         );
         return event;
-    }
+    };
     details(&mut event, record);
-    let arguments = joined(&record.process.arguments);
-    let parent = [record.process.parent_executable.as_slice()];
-    let activity = activity(record, &arguments, &parent);
     let name = context.container.map_or("", |container| container.workload.container.as_str());
     event.message = moat_policy::message(rule, &activity, name);
     let init_pid = context.container.map(|container| container.init_pid);
@@ -129,12 +129,13 @@ fn audited_action(action: RuleAction) -> EventAction {
 }
 
 fn event_type(act: &Act, rule: Option<&EffectiveRule>) -> EventType {
-    match (act, rule.map(|rule| &rule.matcher)) {
-        (_, Some(Matcher::Drift(_))) => EventType::Drift,
-        (Act::Exec { .. }, _) => EventType::ProcessExec,
-        (Act::File { .. }, _) => EventType::FileAccess,
-        (Act::Connect { .. }, _) => EventType::NetworkConnection,
-        (Act::Syscall { .. }, _) => EventType::Syscall,
+    match (rule.map(|rule| &rule.matcher), act) {
+        (Some(Matcher::Drift(_)), _) => EventType::Drift,
+        (Some(Matcher::Process(_)), _) | (None, Act::Exec { .. }) => EventType::ProcessExec,
+        (Some(Matcher::File(_)), _) | (None, Act::File { .. }) => EventType::FileAccess,
+        (Some(Matcher::Network(_)), _) | (None, Act::Connect { .. }) => EventType::NetworkConnection,
+        (Some(Matcher::Syscalls(_)), _) | (None, Act::Syscall { .. }) => EventType::Syscall,
+        (None, Act::Repeated) => EventType::System,
     }
 }
 
@@ -155,6 +156,7 @@ fn details(event: &mut Event, record: &Record) {
             });
         }
         Act::Syscall { name } => event.syscall = Some((*name).to_owned()),
+        Act::Repeated => return,
     }
     let process = &record.process;
     event.process = Some(Process {
@@ -170,10 +172,10 @@ fn details(event: &mut Event, record: &Record) {
     });
 }
 
-/// The record's act as the evaluator sees it.
-fn activity<'a>(record: &'a Record, arguments: &'a [u8], parent: &'a [&'a [u8]]) -> Activity<'a> {
+/// The record's act as the evaluator sees it; `None` where it is not known in detail.
+fn activity<'a>(record: &'a Record, arguments: &'a [u8], parent: &'a [&'a [u8]]) -> Option<Activity<'a>> {
     let process = &record.process;
-    match &record.act {
+    Some(match &record.act {
         Act::Exec { path, source } => Activity::Exec(Exec {
             path,
             arguments: (!arguments.is_empty()).then_some(arguments),
@@ -194,7 +196,8 @@ fn activity<'a>(record: &'a Record, arguments: &'a [u8], parent: &'a [&'a [u8]])
             port: *port,
         }),
         Act::Syscall { name } => Activity::Syscall(name),
-    }
+        Act::Repeated => return None,
+    })
 }
 
 /// The kernel's `argv`, each with its terminating NUL, as single arguments.

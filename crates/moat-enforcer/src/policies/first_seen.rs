@@ -22,8 +22,7 @@ impl FirstSeen {
         let path = state.join(FILE);
         let times = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-                let message =
-                    format!("{}: {error}; remove the file to count from now on", path.display());
+                let message = format!("{}: {error}; remove the file to count from now on", path.display());
                 io::Error::new(io::ErrorKind::InvalidData, message)
             })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),

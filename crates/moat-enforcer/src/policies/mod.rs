@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use moat_policy::RuntimePolicy;
 use moat_policy::model::CompliancePolicy;
 
-pub use watch::{Watcher, WatchError};
+pub use watch::{WatchError, Watcher};
 
 /// All policies of one generation.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -66,9 +66,10 @@ impl Watcher {
         let first_seen = FirstSeen::load(state).map_err(WatchError::FirstSeen)?;
         let mut scanner = Scanner { folder: Folder::new(folder), first_seen };
         let policies = scanner.scan();
-        let (publish, receiver) = watch::channel(Arc::default());
+        let (publish, mut receiver) = watch::channel(Arc::default());
         let watcher = Watcher { scanner, journal, generations, publish };
         watcher.take(policies);
+        receiver.mark_unchanged();
         Ok((watcher, receiver))
     }
 

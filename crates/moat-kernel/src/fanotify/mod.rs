@@ -298,3 +298,10 @@ fn too_many_groups(error: io::Error) -> ApplyError {
     }
     error.into()
 }
+
+/// Asks for permission events on a file of our own, and lets go of it again.
+pub(crate) fn try_permission_events() -> Result<(), String> {
+    IgnoreFlags::probe().map(drop).map_err(|error| {
+        format!("the kernel refuses fanotify permission events ({error}): it needs CONFIG_FANOTIFY_ACCESS_PERMISSIONS and CAP_SYS_ADMIN")
+    })
+}

@@ -4,6 +4,7 @@
 //! ([`crate::fanotify`]); kernel programs judge every execution with its arguments before its first
 //! instruction, connections, and system calls. This module owns the second half and puts both together.
 
+mod attempt;
 mod file_calls;
 mod holds;
 mod layout;
@@ -26,6 +27,7 @@ use libbpf_rs::{Link, MapCore, MapFlags, MapHandle};
 use moat_event::{Loss, LossStage};
 use moat_policy::{RuleIndex, RuleSet, Users};
 
+pub(crate) use self::attempt::{overlay_layout_known, try_lsm, try_programs};
 pub use self::tasks::Tasks;
 
 use self::holds::Holds;
@@ -70,7 +72,6 @@ pub enum LoadError {
 pub(crate) struct Judge {
     pub index: Arc<RuleIndex>,
     pub generation: u64,
-    pub init_pid: u32,
 }
 
 /// Judges by cgroup, shared with the thread that reads records.
@@ -194,7 +195,7 @@ impl Guard {
         match profile {
             Some(profile) => {
                 let index = Arc::clone(&profile.index);
-                judges.insert(scope.cgroup, Judge { index, generation, init_pid: scope.init_pid });
+                judges.insert(scope.cgroup, Judge { index, generation });
             }
             None => {
                 judges.remove(&scope.cgroup);

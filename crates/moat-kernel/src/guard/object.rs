@@ -9,9 +9,9 @@ use super::LoadError;
 
 /// Aligned as ELF readers want it.
 #[repr(align(8))]
-struct Aligned<T: ?Sized>(T);
+pub(super) struct Aligned<T: ?Sized>(pub(super) T);
 
-static OBJECT: &Aligned<[u8]> =
+pub(super) static OBJECT: &Aligned<[u8]> =
     &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/guard.bpf.o")));
 
 /// The kernel's programs and maps. Dropping it detaches and frees all of them: nothing is pinned.

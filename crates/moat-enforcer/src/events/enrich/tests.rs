@@ -1,0 +1,217 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use moat_event::{Direction, FileOperation, Protocol, Workload};
+use moat_kernel::RawProcess;
+use moat_policy::activity::FileSource;
+use moat_policy::{ActivePolicy, Document, PolicySet, RuleSet};
+
+use super::*;
+use crate::runtime::RuntimeId;
+
+const POLICIES: &str = r#"
+apiVersion: aqua.security/v1alpha1
+kind: RuntimePolicy
+metadata: { name: DisallowEtcAccessForNginx }
+spec:
+  mode: Enforce
+  rules:
+  - { name: no-passwd, severity: High, action: Block, file: { paths: [/etc/passwd], operations: [Read] } }
+  - { name: no-deletion, severity: High, action: KillProcess, file: { paths: [/data/**], operations: [Delete] } }
+  - { name: image-only, severity: Critical, action: KillPod, drift: { execute: true } }
+  - { name: no-shells, severity: High, action: Block, process: { names: [sh], argsRegex: "(^| )-c( |$)" } }
+  - { name: egress, action: Block, network: { direction: Egress, cidrs: [10.0.0.0/8], ports: ["5432"] } }
+---
+apiVersion: aqua.security/v1alpha1
+kind: RuntimePolicy
+metadata: { name: trial }
+spec:
+  rules:
+  - { name: nobody-reads-etc, action: KillProcess, file: { paths: [/etc/**], operations: [Read] } }
+"#;
+
+fn rules() -> Arc<RuleSet> {
+    let policies = moat_policy::parse("policies.yaml", POLICIES.as_bytes()).unwrap();
+    let active = policies.into_iter().map(|document| match document {
+        Document::Runtime(policy) => {
+            ActivePolicy { policy: Arc::new(policy), first_seen: Timestamp::UNIX_EPOCH }
+        }
+        Document::Compliance(_) => unreachable!("all are runtime policies"),
+    });
+    PolicySet::new(active, 7).unwrap().rule_set(&Workload::default(), Timestamp::UNIX_EPOCH)
+}
+
+fn container() -> Container {
+    Container {
+        workload: Workload {
+            namespace: String::from("default"),
+            pod: String::from("vulnerable-nginx-pod"),
+            labels: [(String::from("app"), String::from("nginx"))].into(),
+            container: String::from("nginx"),
+            container_id: String::from("0123abcd"),
+            image: String::from("docker.io/library/nginx:1.27"),
+            image_digest: String::from("sha256:00ff"),
+            ..Workload::default()
+        },
+        runtime_id: RuntimeId { namespace: String::from("k8s.io"), id: String::from("0123abcd") },
+        // No process has this id: it is beyond PID_MAX_LIMIT.
+        init_pid: 1 << 23,
+        sandbox: false,
+        sandbox_id: None,
+    }
+}
+
+fn record(rule: Option<&str>, outcome: Outcome, act: Act) -> Record {
+    let index = |name: &str| rules().rules.iter().position(|rule| &*rule.rule == name).unwrap();
+    Record {
+        cgroup: 4711,
+        generation: 7,
+        enforced: rule.map(index),
+        audited: None,
+        outcome,
+        process: RawProcess {
+            pid: 4242,
+            parent_pid: 4200,
+            uid: 33,
+            executable: b"/usr/bin/cat".to_vec(),
+            arguments: b"cat\0/etc/passwd\0".to_vec(),
+            cwd: b"/".to_vec(),
+            parent_executable: b"/usr/sbin/nginx".to_vec(),
+            origin: Some(Origin::Entrypoint),
+            ..RawProcess::default()
+        },
+        act,
+        count: 1,
+    }
+}
+
+fn read_passwd() -> Act {
+    Act::File { path: b"/etc/passwd".to_vec(), operation: FileOperation::Read }
+}
+
+fn enriched(record: Record, likeness: Likeness) -> Vec<Enriched> {
+    let (rules, container) = (rules(), container());
+    let context = Context {
+        node: "node-1",
+        container: Some(&container),
+        rules: Some(&rules),
+        now: "2023-10-27T10:30:00Z".parse().unwrap(),
+    };
+    let count = record.count;
+    let mut enriched =
+        enrich(&Group { record: Arc::new(record), count, likeness }, &context, &mut Reasons::default());
+    for Enriched { event, .. } in &mut enriched {
+        assert_eq!(event.id.len(), 36);
+        event.id = String::from("ID");
+    }
+    enriched
+}
+
+fn one(record: Record) -> Enriched {
+    let mut enriched = enriched(record, Likeness::Identical);
+    assert_eq!(enriched.len(), 1);
+    enriched.remove(0)
+}
+
+#[test]
+fn an_enforced_read_is_the_event_of_the_design_key_for_key() {
+    let event = one(record(Some("no-passwd"), Outcome::Denied, read_passwd())).event;
+    let line = crate::events::line::json(&event).unwrap();
+    let promised = concat!(
+        r#"{"timestamp":"2023-10-27T10:30:00Z","eventType":"FileAccess","#,
+        r#""policyName":"DisallowEtcAccessForNginx","podName":"vulnerable-nginx-pod","containerName":"nginx","#,
+        r#""filePath":"/etc/passwd","action":"Blocked","severity":"High","#,
+        r#""message":"File access to /etc/passwd by nginx container is prohibited by policy.","#
+    );
+    assert!(line.starts_with(promised), "{line}");
+    insta::assert_snapshot!(serde_json::to_string_pretty(&event).unwrap());
+}
+
+#[test]
+fn outcomes_and_audit_mode_have_their_own_actions() {
+    let action = |rule, outcome, act| one(record(Some(rule), outcome, act)).event.action;
+    let delete = || Act::File { path: b"/data/a".to_vec(), operation: FileOperation::Delete };
+    assert_eq!(action("no-passwd", Outcome::Denied, read_passwd()), EventAction::Blocked);
+    assert_eq!(action("no-deletion", Outcome::Killed, delete()), EventAction::Killed);
+    assert_eq!(action("no-deletion", Outcome::KilledAfter, delete()), EventAction::Killed);
+    assert_eq!(action("no-deletion", Outcome::Allowed, delete()), EventAction::Alerted);
+
+    let audited = Record {
+        audited: rules().rules.iter().position(|rule| &*rule.policy == "trial"),
+        ..record(Some("no-passwd"), Outcome::Denied, read_passwd())
+    };
+    let both = enriched(audited, Likeness::Identical);
+    let actions: Vec<_> = both
+        .iter()
+        .map(|one| (one.event.action, one.event.policy_name.as_deref().unwrap_or_default()))
+        .collect();
+    assert_eq!(
+        actions,
+        [(EventAction::Blocked, "DisallowEtcAccessForNginx"), (EventAction::WouldKill, "trial")]
+    );
+}
+
+#[test]
+fn what_could_only_be_detected_says_so() {
+    let delete = Act::File { path: b"/data/a".to_vec(), operation: FileOperation::Delete };
+    let reason = |outcome| one(record(Some("no-deletion"), outcome, delete.clone())).event.reason;
+    insta::assert_debug_snapshot!([Outcome::Allowed, Outcome::KilledAfter].map(reason));
+}
+
+#[test]
+fn executions_connections_and_drift_carry_what_is_known() {
+    let shell = Record {
+        process: RawProcess {
+            executable: b"/bin/sh".to_vec(),
+            arguments: b"sh\0-c\0id; echo \xff\n\0".to_vec(),
+            arguments_truncated: true,
+            ..record(None, Outcome::Killed, read_passwd()).process
+        },
+        ..record(
+            Some("no-shells"),
+            Outcome::Killed,
+            Act::Exec { path: b"/bin/sh".to_vec(), source: FileSource::Image },
+        )
+    };
+    let connection = record(
+        Some("egress"),
+        Outcome::Denied,
+        Act::Connect {
+            direction: Direction::Egress,
+            protocol: Protocol::Tcp,
+            peer: "::ffff:10.1.2.3".parse::<IpAddr>().unwrap(),
+            port: 5432,
+        },
+    );
+    let drift = one(record(
+        Some("image-only"),
+        Outcome::Denied,
+        Act::Exec { path: b"/tmp/x".to_vec(), source: FileSource::Added },
+    ));
+    assert_eq!(drift.response, Some(RuleAction::KillPod));
+    insta::assert_yaml_snapshot!([one(shell).event, one(connection).event, drift.event]);
+}
+
+#[test]
+fn what_was_collapsed_shows_no_detail_that_not_all_share() {
+    let many = Record { count: 250, ..record(Some("no-passwd"), Outcome::Denied, read_passwd()) };
+    let repeated = Record { act: Act::Repeated, ..many.clone() };
+    for record in [many, repeated] {
+        let [one] = &enriched(record, Likeness::SameRule)[..] else { panic!("one event is expected") };
+        assert_eq!((one.event.count, one.event.event_type), (250, EventType::FileAccess));
+        assert_eq!((&one.event.file_path, &one.event.process), (&None, &None));
+        insta::assert_snapshot!("collapsed_message", one.event.message);
+    }
+}
+
+#[test]
+fn a_record_of_an_unknown_container_or_generation_is_reported_all_the_same() {
+    let record = record(Some("no-passwd"), Outcome::Denied, read_passwd());
+    let context = Context { node: "node-1", container: None, rules: None, now: Timestamp::UNIX_EPOCH };
+    let group = Group { record: Arc::new(record), count: 1, likeness: Likeness::Identical };
+    let enriched = enrich(&group, &context, &mut Reasons::default());
+    let [Enriched { event, response: None }] = &enriched[..] else { panic!("one event is expected") };
+    assert_eq!(event.action, EventAction::Blocked);
+    assert_eq!(event.file_path.as_deref(), Some("/etc/passwd"));
+    assert!(event.message.contains("generation 7"), "{}", event.message);
+}
