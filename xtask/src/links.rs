@@ -1,7 +1,8 @@
 //! Holds the documents to the tree: every relative link in a Markdown file names something that exists.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -10,18 +11,33 @@ use crate::workspace;
 /// What is wrong, one line each.
 pub fn check() -> Result<Vec<String>> {
     let root = workspace::root()?;
-    let documents =
-        workspace::output("git", &["ls-files", "--cached", "--others", "--exclude-standard", "*.md"])?;
+    let mut documents = Vec::new();
+    collect(&root, &mut documents).context("cannot list the documents")?;
+    documents.sort();
     let mut findings = Vec::new();
-    for document in documents.lines() {
-        let path = root.join(document);
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {document}"))?;
+    for path in documents {
+        let name = path.strip_prefix(&root).unwrap_or(&path).display();
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {name}"))?;
         let folder = path.parent().unwrap_or(&root);
         for (line, target) in targets(&text).filter(|(_, target)| is_missing(folder, target)) {
-            findings.push(format!("{document}:{line}: links to {target}, which does not exist"));
+            findings.push(format!("{name}:{line}: links to {target}, which does not exist"));
         }
     }
     Ok(findings)
+}
+
+/// Markdown files under `folder`, those that a build made aside.
+fn collect(folder: &Path, documents: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        if kind.is_dir() && !name.starts_with('.') && name != "target" {
+            collect(&path, documents)?;
+        } else if kind.is_file() && path.extension() == Some(OsStr::new("md")) {
+            documents.push(path);
+        }
+    }
+    Ok(())
 }
 
 /// Targets of inline links, `[text](target)`, outside fenced code, with their line numbers from 1.

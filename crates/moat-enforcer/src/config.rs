@@ -27,6 +27,11 @@ pub struct Config {
     #[arg(long, value_name = "PATH", env = "MOAT_RUNTIME_SOCKET")]
     pub socket: Option<PathBuf>,
 
+    /// Base name of the OCI runtime whose containers wait at their start until their rules are in force; may
+    /// be given more than once. The usual ones where absent.
+    #[arg(long, value_name = "NAME", env = "MOAT_OCI_RUNTIME", value_delimiter = ',')]
+    pub oci_runtime: Vec<String>,
+
     /// File that events are appended to, one JSON object a line; `-` is standard output.
     #[arg(long, value_name = "FILE", env = "MOAT_EVENTS", default_value = "-")]
     pub events: Target,

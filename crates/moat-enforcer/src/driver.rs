@@ -13,6 +13,7 @@ use crate::runtime::cgroup::{Hierarchy, Layout};
 /// Loads the guard.
 pub fn load_guard(
     hierarchy: &Hierarchy,
+    oci_runtimes: &[String],
     sink: Sink,
     held: SyncSender<Held>,
 ) -> Result<Loaded, Box<dyn Error + Send + Sync>> {
@@ -22,9 +23,12 @@ pub fn load_guard(
             Some(controller_index(&fs::read_to_string("/proc/cgroups")?, controller)?)
         }
     };
-    let config = GuardConfig { v1_controller, ..GuardConfig::default() };
+    let mut config = GuardConfig { v1_controller, ..GuardConfig::default() };
+    if !oci_runtimes.is_empty() {
+        config.oci_runtimes = oci_runtimes.to_vec();
+    }
     let guard = Guard::load(&config, sink, held)?;
-    Ok(Loaded { driver: Box::new(guard), name: "guard", capabilities: moat_kernel::probe() })
+    Ok(Loaded { driver: Box::new(guard), name: "guard", probe: moat_kernel::probe })
 }
 
 /// The kernel's number of a cgroup v1 controller: `/proc/cgroups` lists them in that order (cgroups(7);

@@ -80,7 +80,9 @@ fn run(config: Config) -> anyhow::Result<()> {
             tracing::info!("ending");
             signals.cancel();
         });
-        moat_enforcer::run(config, moat_enforcer::load_guard, cancel).await?;
+        let runtimes = config.oci_runtime.clone();
+        let load = move |hierarchy: &_, sink, held| moat_enforcer::load_guard(hierarchy, &runtimes, sink, held);
+        moat_enforcer::run(config, load, cancel).await?;
         anyhow::Ok(())
     });
     // An output that blocks for ever must not keep the process.

@@ -5,6 +5,7 @@
 
 use globset::GlobBuilder;
 
+use crate::automaton::{Automaton, AutomatonError, MAX_STATES};
 use crate::pattern::{Pattern, PatternError};
 
 /// A glob, ready to match.
@@ -33,6 +34,11 @@ pub enum GlobError {
     ClassNotAscii(String),
     #[error("glob `{}` is too large: {source}", text.escape_debug())]
     TooLarge { text: String, source: PatternError },
+    #[error(
+        "glob `{}` needs more states than the {MAX_STATES} of the kernel's table; name more of the path, or write `*` for the `?`",
+        text.escape_debug()
+    )]
+    TooManyStates { text: String, source: Box<AutomatonError> },
 }
 
 impl Glob {
@@ -61,6 +67,14 @@ impl Glob {
 
     pub fn shape(&self) -> &Shape {
         &self.shape
+    }
+
+    /// Whether the kernel's tables can hold this glob. Costs up to some tenths of a second: for validation.
+    pub fn check(&self) -> Result<(), GlobError> {
+        let Shape::Pattern(pattern) = &self.shape else { return Ok(()) };
+        Automaton::full(&[pattern.text()])
+            .map(drop)
+            .map_err(|source| GlobError::TooManyStates { text: self.text.clone(), source: Box::new(source) })
     }
 
     pub fn is_match(&self, path: &[u8]) -> bool {

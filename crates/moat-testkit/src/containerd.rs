@@ -2,21 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Write as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, mpsc};
-use std::time::Duration;
+use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 
-use anyhow::{Context, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use anyhow::{Context, ensure};
 use tempfile::TempDir;
 
 use crate::Image;
-
-/// How long containerd may take to come up on a busy machine.
-const BOOT_DEADLINE: Duration = Duration::from_mins(1);
+use crate::daemon::{Daemon, end_shims, remove_cgroup, report, unmount_all};
 
 /// A containerd of one's own: folders, socket and network namespace are private, so that neither the
 /// host's containerd nor its network is touched. Dropping it ends its containers, its shims and itself,
@@ -24,7 +18,8 @@ const BOOT_DEADLINE: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Containerd {
     directory: TempDir,
-    daemon: Option<Child>,
+    daemon: Option<Daemon>,
+    oci_runtime: String,
     /// First components of the cgroup paths that were used, removed at the end if nobody else is in them.
     cgroups: Mutex<BTreeSet<String>>,
 }
@@ -35,7 +30,12 @@ impl Containerd {
     pub fn start() -> anyhow::Result<Self> {
         ensure!(rustix::process::geteuid().is_root(), "containers need root");
         let directory = tempfile::Builder::new().prefix("moat-").tempdir()?;
-        let containerd = Self { directory, daemon: None, cgroups: Mutex::default() };
+        // Unique on this machine, and short enough for the kernel's name of a process.
+        let unique = directory.path().file_name().map(|name| name.to_string_lossy().into_owned());
+        let oci_runtime = format!("runc-{}", unique.unwrap_or_default().trim_start_matches("moat-"));
+        let runc = ["/usr/sbin/runc", "/usr/bin/runc"].into_iter().find(|path| Path::new(path).exists());
+        fs::copy(runc.context("runc is not installed")?, directory.path().join(&oci_runtime))?;
+        let containerd = Self { directory, daemon: None, oci_runtime, cgroups: Mutex::default() };
         let at = |name: &str| containerd.path().join(name);
         for folder in ["root", "state", "cni", "ipam", "logs"] {
             fs::create_dir(at(folder))?;
@@ -61,7 +61,7 @@ impl Containerd {
     }
 
     fn config(&self) -> String {
-        let path = self.path().display();
+        let (path, runtime) = (self.path().display(), self.oci_runtime());
         format!(
             r#"version = 2
 root = "{path}/root"
@@ -84,6 +84,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       Root = "{path}/runc"
+      BinaryName = "{path}/{runtime}"
 "#
         )
     }
@@ -98,42 +99,22 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
         self.path().join("c.sock")
     }
 
+    /// Base name of this containerd's own copy of runc. An agent told to watch only this name leaves every
+    /// other container of the machine alone.
+    pub fn oci_runtime(&self) -> &str {
+        &self.oci_runtime
+    }
+
     /// Ends the daemon; the containers keep running under their shims.
     pub fn stop(&mut self) -> anyhow::Result<()> {
-        if let Some(mut daemon) = self.daemon.take() {
-            kill_process(Pid::from_child(&daemon), Signal::TERM)?;
-            daemon.wait()?;
-        }
-        Ok(())
+        self.daemon.take().map_or(Ok(()), Daemon::stop)
     }
 
     /// Starts the daemon again after [`Containerd::stop`] and waits until it serves.
     pub fn resume(&mut self) -> anyhow::Result<()> {
-        let mut daemon = Command::new("unshare")
-            .args(["--net", "--", "sh", "-c", "ip link set lo up; exec containerd --config \"$0\""])
-            .arg(self.path().join("config.toml"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            // Of its own, so that Ctrl-C in a terminal leaves it to its owner to end it.
-            .process_group(0)
-            .spawn()
-            .context("cannot start containerd")?;
-        let log = daemon.stderr.take().context("no log of containerd")?;
-        self.daemon = Some(daemon);
-        let mut file = fs::File::options().create(true).append(true).open(self.log())?;
-        let (booted, wait) = mpsc::channel();
-        // Ends with the daemon, whose end closes the pipe.
-        std::thread::spawn(move || {
-            for line in BufReader::new(log).lines().map_while(Result::ok) {
-                let _ = writeln!(file, "{line}");
-                if line.contains("successfully booted") {
-                    let _ = booted.send(());
-                }
-            }
-        });
-        if wait.recv_timeout(BOOT_DEADLINE).is_err() {
-            bail!("containerd does not come up:\n{}", fs::read_to_string(self.log())?);
-        }
+        let mut command = Command::new("containerd");
+        command.arg("--config").arg(self.path().join("config.toml"));
+        self.daemon = Some(Daemon::start(&command, &self.log(), "successfully booted")?);
         Ok(())
     }
 
@@ -203,59 +184,20 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
         }
         Ok(())
     }
-
-    /// Ends the shims that are left: those started for this containerd's socket.
-    fn end_shims(&self) -> anyhow::Result<()> {
-        let socket = self.socket();
-        for process in fs::read_dir("/proc")?.filter_map(Result::ok) {
-            let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            let Ok(arguments) = fs::read(process.path().join("cmdline")) else { continue };
-            let mut arguments = arguments.split(|byte| *byte == 0);
-            let shim = arguments.next().is_some_and(|program| program.ends_with(b"containerd-shim-runc-v2"));
-            if shim && arguments.any(|argument| argument == socket.as_os_str().as_encoded_bytes()) {
-                let _ = Pid::from_raw(pid).map(|pid| kill_process(pid, Signal::KILL));
-            }
-        }
-        Ok(())
-    }
-
-    fn unmount_all(&self) -> anyhow::Result<()> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-        for point in mounts.lines().rev().filter_map(|line| line.split(' ').nth(4)) {
-            if Path::new(point).starts_with(self.path()) {
-                rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn remove_cgroups(&self) {
-        let tops = self.cgroups.lock().map(|tops| tops.clone()).unwrap_or_default();
-        let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().filter_map(Result::ok);
-        for hierarchy in hierarchies.map(|entry| entry.path()).chain([PathBuf::from("/sys/fs/cgroup")]) {
-            for top in &tops {
-                // The kernel refuses to remove one that holds a process or another cgroup.
-                let _ = fs::remove_dir(hierarchy.join(top));
-            }
-        }
-    }
 }
 
 impl Drop for Containerd {
     fn drop(&mut self) {
-        let report = |what: &str, result: anyhow::Result<()>| {
-            if let Err(error) = result {
-                eprintln!("moat-testkit: cannot {what}: {error:#}");
-            }
-        };
         if self.daemon.is_none() {
             report("start containerd to clean up", self.resume());
         }
         report("remove containers", self.remove_containers());
         report("stop containerd", self.stop());
-        report("end shims", self.end_shims());
-        report("unmount", self.unmount_all());
-        self.remove_cgroups();
+        report("end shims", end_shims(&self.socket()));
+        report("unmount", unmount_all(self.path()));
+        for top in self.cgroups.lock().map(|tops| tops.clone()).unwrap_or_default() {
+            remove_cgroup(&top);
+        }
     }
 }
 
@@ -322,8 +264,10 @@ impl NewContainer<'_> {
     fn arguments(&self, flags: impl IntoIterator<Item = String>) -> Vec<String> {
         self.containerd.uses_cgroup(&self.namespace);
         // runc's own list of containers is shared by all containerds unless each is given its own.
-        let runc_root = format!("--runc-root={}", self.containerd.path().join("runc").display());
-        let mut arguments = vec!["run".to_owned(), runc_root];
+        let folder = self.containerd.path();
+        let runc_root = format!("--runc-root={}", folder.join("runc").display());
+        let runc = format!("--runc-binary={}", folder.join(self.containerd.oci_runtime()).display());
+        let mut arguments = vec!["run".to_owned(), runc_root, runc];
         arguments.extend(flags);
         arguments.extend_from_slice(&self.flags);
         arguments.extend([self.image.clone(), self.id.clone()]);

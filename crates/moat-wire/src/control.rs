@@ -41,6 +41,7 @@ pub enum Request {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::large_enum_variant, reason = "responses are made one at a time and written at once")]
 pub enum Response {
     Status(Status),
     Containers(Vec<ContainerStatus>),

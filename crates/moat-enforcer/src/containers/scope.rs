@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use moat_kernel::ContainerScope;
 
@@ -35,13 +35,15 @@ impl ScopeError {
 /// The scope of the container whose first process this is. One that would reach processes of the node is
 /// refused.
 pub fn scope(hierarchy: &Hierarchy, pid: u32) -> Result<ContainerScope, ScopeError> {
+    let namespace = |pid: u32| {
+        fs::read_link(Path::new("/proc").join(pid.to_string()).join("ns/mnt"))
+            .map_err(|source| ScopeError::MountNamespace { pid, source })
+    };
     let cgroup = hierarchy.cgroup_of(pid)?;
-    let namespace =
-        mount_namespace(&pid.to_string()).map_err(|source| ScopeError::MountNamespace { pid, source })?;
-    // An agent in a container of its own has the node's namespace only as that of process 1, which it may not
-    // be allowed to see; on the node itself either will do.
-    let nodes = ["self", "1"].map(mount_namespace);
-    if nodes.into_iter().flatten().any(|nodes| nodes == namespace) {
+    let inhabited = namespace(pid)?;
+    // Process 1 may be closed even to root; the agent itself then has to stand for the node.
+    let of_the_node = |node: u32| namespace(node).is_ok_and(|namespace| namespace == inhabited);
+    if of_the_node(1) || of_the_node(std::process::id()) {
         return Err(ScopeError::NotInContainer(pid));
     }
     let cgroup_directory = match hierarchy.layout() {
@@ -49,10 +51,6 @@ pub fn scope(hierarchy: &Hierarchy, pid: u32) -> Result<ContainerScope, ScopeErr
         Layout::Legacy { .. } => None,
     };
     Ok(ContainerScope { cgroup: cgroup.id, cgroup_directory, init_pid: pid })
-}
-
-fn mount_namespace(pid: &str) -> io::Result<PathBuf> {
-    fs::read_link(Path::new("/proc").join(pid).join("ns/mnt"))
 }
 
 #[cfg(test)]

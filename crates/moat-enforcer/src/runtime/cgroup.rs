@@ -80,7 +80,7 @@ impl Hierarchy {
         Err(CgroupError::NoHierarchy)
     }
 
-    /// Finds the hierarchy among the mounts that proc_pid_mountinfo(5) lists. Only mounts of a whole hierarchy
+    /// Finds the hierarchy among the mounts of a `/proc/PID/mountinfo`. Only mounts of a whole hierarchy
     /// count: in a container a part of it may be mounted.
     pub fn from_mountinfo(text: &str, prefix: &Path) -> Option<Self> {
         let mounts: Vec<Mount> =
@@ -192,6 +192,10 @@ pub fn is_within(inner: &str, outer: &str) -> bool {
     Path::new(inner).starts_with(outer)
 }
 
+/// Inode number of the cgroup namespace that the kernel starts with: `PROC_CGROUP_INIT_INO` of
+/// include/linux/proc_ns.h.
+const INITIAL_NAMESPACE: u64 = 0xEFFF_FFFB;
+
 /// Makes this process see the host's cgroup paths, if it runs in a container that shares the host's pid
 /// namespace but not its cgroup namespace. To be called before any thread is started: a namespace is joined by
 /// one thread and inherited by those it starts. Returns whether there was anything to join.
@@ -202,7 +206,9 @@ pub fn join_host_namespace() -> Result<bool, CgroupError> {
             .map(|metadata| (metadata.dev(), metadata.ino()))
             .map_err(|source| CgroupError::Join { source })
     };
-    if identity("/proc/self/ns/cgroup")? == identity("/proc/1/ns/cgroup")? {
+    let own = identity("/proc/self/ns/cgroup")?;
+    // Process 1 may be closed even to root, and need not be asked by who is in the initial namespace.
+    if own.1 == INITIAL_NAMESPACE || own == identity("/proc/1/ns/cgroup")? {
         return Ok(false);
     }
     let join = || -> io::Result<()> {

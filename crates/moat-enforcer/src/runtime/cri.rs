@@ -118,7 +118,7 @@ impl Crio {
             return Ok(None);
         };
         let info = self.cri.info("ContainerStatus", &info)?;
-        Ok((is_live(status.state()) && info.pid != 0).then(|| describe(status, info, pods)))
+        Ok((is_live(status.state()) && info.pid != 0).then(|| describe(status, &info, pods)))
     }
 
     /// A pod's sandbox; `None` if it is gone, or has no process at all, which CRI-O can do.
@@ -245,7 +245,7 @@ fn is_live(state: ContainerState) -> bool {
     matches!(state, ContainerState::ContainerCreated | ContainerState::ContainerRunning)
 }
 
-fn describe(status: ContainerStatus, info: Info, pods: &Pods) -> Container {
+fn describe(status: ContainerStatus, info: &Info, pods: &Pods) -> Container {
     let name = status.metadata.map(|metadata| metadata.name).unwrap_or_default();
     let image = status.image.unwrap_or_default();
     let mut container = in_pod(status.id, name, info.pid, &info.sandbox_id, pods);

@@ -7,6 +7,7 @@
 pub mod cgroup;
 mod containerd;
 mod cri;
+mod docker;
 mod feed;
 mod grpc;
 mod hint;
@@ -80,6 +81,7 @@ pub struct RuntimeId {
 /// What happened to the containers. Applying one twice must be harmless: a change that happens while the
 /// list is read may arrive both in the [`Change::Resync`] and after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "changes are few, and read at once")]
 pub enum Change {
     /// A container's first process exists. containerd says so before its first program is started, Docker
     /// just after, CRI-O within a second.
@@ -107,7 +109,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Containerd => "containerd",
-            Kind::Docker => unreachable!(),
+            Kind::Docker => "docker",
             Kind::Crio => "crio",
         }
     }
@@ -116,7 +118,7 @@ impl Kind {
     pub fn default_socket(self) -> &'static Path {
         Path::new(match self {
             Kind::Containerd => "/run/containerd/containerd.sock",
-            Kind::Docker => unreachable!(),
+            Kind::Docker => "/var/run/docker.sock",
             Kind::Crio => "/var/run/crio/crio.sock",
         })
     }
@@ -157,14 +159,17 @@ pub fn open(kind: Option<Kind>, socket: Option<&Path>) -> Result<Vec<Arc<dyn Sou
         return Err(RuntimeError::NotFound);
     }
     // Docker knows more of its containers than the containerd under it.
-    let except: &[&str] = if found.contains(&Kind::Docker) { &["moby"] } else { &[] };
+    let except: &[&str] = if found.contains(&Kind::Docker) { &[docker::CONTAINERD_NAMESPACE] } else { &[] };
     Ok(found.into_iter().map(|kind| connect(kind, kind.default_socket(), except)).collect())
 }
 
 fn connect(kind: Kind, socket: &Path, except: &[&str]) -> Arc<dyn Source> {
     match kind {
         Kind::Containerd => Arc::new(containerd::Containerd::new(socket, except)),
-        Kind::Docker => unreachable!(),
+        Kind::Docker => Arc::new(docker::Docker::new(socket)),
         Kind::Crio => Arc::new(cri::Crio::new(socket)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,13 +49,16 @@ impl Node {
             runtime: Some(Kind::Containerd),
             socket: Some(containerd.socket()),
             events: Target::File(folder.path().join("events.jsonl")),
+            oci_runtime: vec![containerd.oci_runtime().to_owned()],
             control: None,
             node: Some(String::from("node-1")),
             supervised: false,
             restarted_after_millis: None,
         };
         let cancel = CancellationToken::new();
-        let agent = tokio::spawn(run(config, load_guard, cancel.clone()));
+        let runtimes = config.oci_runtime.clone();
+        let load = move |hierarchy: &_, sink, held| load_guard(hierarchy, &runtimes, sink, held);
+        let agent = tokio::spawn(run(config, load, cancel.clone()));
         let mut node = Node { containerd, image, folder, cancel, agent };
         let up = node.until(|node| node.control().exists() || node.agent.is_finished());
         timeout(DEADLINE, up).await.expect("the agent did not start");

@@ -35,7 +35,9 @@ impl Hierarchy {
             let path = fields.next()?;
             let ours = match self {
                 Hierarchy::Version2 => id == b"0" && controllers.is_empty(),
-                Hierarchy::Version1(name) => controllers.split(|&byte| byte == b',').any(|controller| controller == name),
+                Hierarchy::Version1(name) => {
+                    controllers.split(|&byte| byte == b',').any(|controller| controller == name)
+                }
             };
             ours.then_some(path)
         })
@@ -59,10 +61,13 @@ impl Cgroup {
             let hierarchy = match mount.filesystem.as_slice() {
                 b"cgroup2" => Hierarchy::Version2,
                 // Mounted by the names of its controllers, or of any one of them.
-                _ => Hierarchy::Version1(mount.point.rsplit(|&byte| byte == b'/' || byte == b',').next()?.to_vec()),
+                _ => Hierarchy::Version1(
+                    mount.point.rsplit(|&byte| byte == b'/' || byte == b',').next()?.to_vec(),
+                ),
             };
             let path = hierarchy.path(text)?;
-            let path = ancestor_with_inode(path, scope.cgroup, Path::new(OsStr::from_bytes(&mount.point)))?.to_vec();
+            let path =
+                ancestor_with_inode(path, scope.cgroup, Path::new(OsStr::from_bytes(&mount.point)))?.to_vec();
             Some(Cgroup { hierarchy, path })
         });
         found.ok_or(io::Errno::NOENT)
@@ -89,7 +94,8 @@ fn ancestor_with_inode<'a>(path: &'a [u8], inode: u64, mount: &Path) -> Option<&
 
 /// Whether `path` is `ancestor` or below it.
 pub(super) fn is_within(path: &[u8], ancestor: &[u8]) -> bool {
-    ancestor == b"/" || path.strip_prefix(ancestor).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    ancestor == b"/"
+        || path.strip_prefix(ancestor).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 #[cfg(test)]

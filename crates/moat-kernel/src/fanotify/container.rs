@@ -10,10 +10,10 @@ use moat_policy::{RuleIndex, RuleSet};
 use rustix::fs::{AtFlags, FileType, StatxFlags};
 use rustix::io;
 
+use super::cgroup::{self, Cgroup};
 use super::group::Span;
 use super::identity::{Identities, Identity};
 use super::mounts::{self, Mount};
-use super::cgroup::{self, Cgroup};
 use super::task::{self, Processes, UidMap};
 use crate::ContainerScope;
 
@@ -36,7 +36,10 @@ impl Needs {
                 // With arguments, the other half decides alone.
                 Matcher::Process(matcher) => needs.executions |= matcher.args_regex.is_none(),
                 Matcher::File(matcher) => {
-                    needs.opens |= matcher.operations.iter().any(|operation| matches!(operation, Read | Write | Truncate | Create));
+                    needs.opens |= matcher
+                        .operations
+                        .iter()
+                        .any(|operation| matches!(operation, Read | Write | Truncate | Create));
                 }
                 Matcher::Network(_) | Matcher::Syscalls(_) | Matcher::Drift(_) => {}
             }
@@ -92,11 +95,18 @@ impl Root {
         let node: Vec<Mount> = mounts::parse(processes.read(std::process::id(), "mountinfo")?).collect();
         let table: Vec<Mount> = mounts::parse(processes.read(init_pid, "mountinfo")?).collect();
         let facts = Facts::of(directory.as_fd(), false)?;
-        let root = table.iter().find(|mount| mount.id == facts.mount && mount.point == b"/").ok_or(io::Errno::XDEV)?;
+        let root = table
+            .iter()
+            .find(|mount| mount.id == facts.mount && mount.point == b"/")
+            .ok_or(io::Errno::XDEV)?;
         let span = mounts::root_span(root, &node);
         let unique_ids = Facts::of(directory.as_fd(), true)?.unique;
         let mut ordered = Vec::with_capacity(table.len());
-        for mount in table.iter().filter(|mount| mount.id == root.id).chain(table.iter().filter(|mount| mount.id != root.id)) {
+        for mount in table
+            .iter()
+            .filter(|mount| mount.id == root.id)
+            .chain(table.iter().filter(|mount| mount.id != root.id))
+        {
             let id = if mount.id == root.id {
                 Facts::of(directory.as_fd(), unique_ids)?.mount
             } else if unique_ids {
@@ -115,20 +125,33 @@ impl Root {
     }
 
     /// The marks that `rules` need, and in words what they cannot hold.
-    pub fn placements(&self, needs: Needs, rules: &RuleSet, processes: &mut Processes) -> io::Result<(Vec<Placement>, Vec<String>)> {
+    pub fn placements(
+        &self,
+        needs: Needs,
+        rules: &RuleSet,
+        processes: &mut Processes,
+    ) -> io::Result<(Vec<Placement>, Vec<String>)> {
         let node: Vec<Mount> = mounts::parse(processes.read(std::process::id(), "mountinfo")?).collect();
         let mut placements = Vec::new();
         let mut weaknesses = Vec::new();
-        let Some(((_, root), volumes)) = self.mounts.split_first() else { return Ok((placements, weaknesses)) };
+        let Some(((_, root), volumes)) = self.mounts.split_first() else {
+            return Ok((placements, weaknesses));
+        };
         if self.span == Span::Mount {
             weaknesses.push(String::from(
                 "the container's root shares its file system with the node, so that a process that may mount can reach it unseen",
             ));
         }
-        placements.push(Placement { span: self.span, place: self.directory.try_clone().map_err(|_| io::Errno::MFILE)?, mask: needs.mask(true, true) });
+        placements.push(Placement {
+            span: self.span,
+            place: self.directory.try_clone().map_err(|_| io::Errno::MFILE)?,
+            mask: needs.mask(true, true),
+        });
         for (_, volume) in volumes {
             let mask = needs.mask(!volume.no_exec, is_ruled(rules, &volume.point));
-            let Some(span) = mounts::volume_span(volume, root, self.span, &node).filter(|_| mask != 0) else { continue };
+            let Some(span) = mounts::volume_span(volume, root, self.span, &node).filter(|_| mask != 0) else {
+                continue;
+            };
             let shown = volume.point.escape_ascii();
             if mounts::is_served_from_user_space(volume) {
                 weaknesses.push(format!("{shown} is served from user space and is not watched"));
@@ -136,7 +159,9 @@ impl Root {
             }
             let Some(place) = open_point(self.directory.as_fd(), &volume.point) else { continue };
             if span == Span::Mount {
-                weaknesses.push(format!("{shown} is a volume: a process that may mount can reach its files unseen"));
+                weaknesses.push(format!(
+                    "{shown} is a volume: a process that may mount can reach its files unseen"
+                ));
             }
             placements.push(Placement { span, place, mask });
         }
@@ -146,7 +171,8 @@ impl Root {
 
 fn open_point(root: BorrowedFd<'_>, point: &[u8]) -> Option<OwnedFd> {
     use rustix::fs::{Mode, OFlags, ResolveFlags};
-    rustix::fs::openat2(root, point, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT).ok()
+    rustix::fs::openat2(root, point, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
+        .ok()
 }
 
 /// Whether a file rule may speak of something at or below `point`: the part of a ruled path before its first wildcard
@@ -157,7 +183,8 @@ fn is_ruled(rules: &RuleSet, point: &[u8]) -> bool {
         matcher.paths.iter().any(|path| {
             let plain = path.split(['*', '?', '[', '{', '\\']).next().unwrap_or_default();
             let has_wildcard = plain.len() < path.len();
-            cgroup::is_within(plain.trim_end_matches('/').as_bytes(), point) || (has_wildcard && point.starts_with(plain.as_bytes()))
+            cgroup::is_within(plain.trim_end_matches('/').as_bytes(), point)
+                || (has_wildcard && point.starts_with(plain.as_bytes()))
         })
     })
 }
@@ -184,7 +211,10 @@ impl Facts {
             SystemTime::now().duration_since(born).is_ok_and(|age| age < Duration::from_secs(1))
         };
         Ok(Facts {
-            identity: Identity { device: (status.stx_dev_major, status.stx_dev_minor), inode: status.stx_ino },
+            identity: Identity {
+                device: (status.stx_dev_major, status.stx_dev_minor),
+                inode: status.stx_ino,
+            },
             mount: status.stx_mnt_id,
             unique: status.stx_mask & MOUNT_ID_UNIQUE.bits() != 0,
             new,
@@ -246,7 +276,10 @@ impl Container {
         let members = Cgroup::of(scope, processes)?;
         let uids = UidMap::parse(processes.read(scope.init_pid, "uid_map")?);
         let identities = Identities::resolve(rules, root.directory.as_fd())?;
-        let asks_ancestors = rules.rules.iter().any(|rule| matches!(&rule.matcher, Matcher::Process(matcher) if !matcher.parents.is_empty()));
+        let asks_ancestors = rules
+            .rules
+            .iter()
+            .any(|rule| matches!(&rule.matcher, Matcher::Process(matcher) if !matcher.parents.is_empty()));
         Ok(Container {
             cgroup: scope.cgroup,
             init_pid: scope.init_pid,
@@ -277,7 +310,13 @@ impl Container {
     }
 
     /// Says what `file` is, into `subject`, whose memory is used again.
-    pub fn locate(&self, file: BorrowedFd<'_>, tid: u32, processes: &mut Processes, subject: &mut Subject) -> io::Result<()> {
+    pub fn locate(
+        &self,
+        file: BorrowedFd<'_>,
+        tid: u32,
+        processes: &mut Processes,
+        subject: &mut Subject,
+    ) -> io::Result<()> {
         let facts = Facts::of(file, self.root.unique_ids)?;
         task::read_descriptor_link(file, &mut subject.path)?;
         subject.others.clear();
@@ -287,13 +326,21 @@ impl Container {
         subject.on_root = self.root.mounts.first().is_some_and(|(id, _)| *id == facts.mount);
         subject.unplaced = false;
         if !subject.on_root {
-            let known = self.root.mounts.iter().find(|(id, _)| self.root.unique_ids && *id == facts.mount).map(|(_, mount)| mount);
+            let known = self
+                .root
+                .mounts
+                .iter()
+                .find(|(id, _)| self.root.unique_ids && *id == facts.mount)
+                .map(|(_, mount)| mount);
             let looked_up;
             let (mount, seen_from) = if let Some(mount) = known {
                 (Some(mount), self.root.prefix.as_slice())
             } else {
                 looked_up = self.look_up_mount(file, tid, processes);
-                (looked_up.as_ref().map(|(mount, _)| mount), looked_up.as_ref().map_or(&[][..], |(_, prefix)| prefix.as_slice()))
+                (
+                    looked_up.as_ref().map(|(mount, _)| mount),
+                    looked_up.as_ref().map_or(&[][..], |(_, prefix)| prefix.as_slice()),
+                )
             };
             let place = mount.and_then(|mount| {
                 let below = below(below(&subject.path, seen_from)?, &mount.point)?;
@@ -302,14 +349,21 @@ impl Container {
             match place {
                 None => subject.unplaced = true,
                 Some((device, path)) => {
-                    let same_device = self.root.mounts.iter().filter(|(_, original)| original.device == device);
-                    subject.others.extend(same_device.filter_map(|(_, original)| Some(join(&original.point, below(&path, &original.root)?))));
+                    let same_device =
+                        self.root.mounts.iter().filter(|(_, original)| original.device == device);
+                    subject.others.extend(same_device.filter_map(|(_, original)| {
+                        Some(join(&original.point, below(&path, &original.root)?))
+                    }));
                 }
             }
         }
         let inside = self.inside(&subject.path);
         let cut = subject.path.len() - inside.len();
-        if inside == b"/" { subject.path = b"/".to_vec() } else { drop(subject.path.drain(..cut)) }
+        if inside == b"/" {
+            subject.path = b"/".to_vec()
+        } else {
+            drop(subject.path.drain(..cut))
+        }
         subject.others.retain(|other| *other != subject.path);
         for index in 0..=subject.others.len() {
             let path = subject.others.get(index.wrapping_sub(1)).unwrap_or(&subject.path);
@@ -323,11 +377,17 @@ impl Container {
 
     /// The mount of `file` in the table of the acting process or of the container's first one, and the path of the root
     /// that the table is seen from.
-    fn look_up_mount(&self, file: BorrowedFd<'_>, tid: u32, processes: &mut Processes) -> Option<(Mount, Vec<u8>)> {
+    fn look_up_mount(
+        &self,
+        file: BorrowedFd<'_>,
+        tid: u32,
+        processes: &mut Processes,
+    ) -> Option<(Mount, Vec<u8>)> {
         let id = Facts::of(file, false).ok()?.mount;
         [tid, self.init_pid].into_iter().find_map(|process| {
             let root = processes.link(process, "root").ok()?;
-            let mount = mounts::parse(processes.read(process, "mountinfo").ok()?).find(|mount| mount.id == id)?;
+            let mount =
+                mounts::parse(processes.read(process, "mountinfo").ok()?).find(|mount| mount.id == id)?;
             Some((mount, if root == b"/" { Vec::new() } else { root }))
         })
     }

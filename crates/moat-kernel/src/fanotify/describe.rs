@@ -125,7 +125,8 @@ mod tests {
     #[test]
     fn arguments_are_read_from_both_places() {
         let strings = [c"/bin/sh", c"-c", c"a b"];
-        let vector: Vec<*const libc::c_char> = strings.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect();
+        let vector: Vec<*const libc::c_char> =
+            strings.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect();
         let mut describer = Describer::start().unwrap();
         let own = std::process::id();
         let arguments = describer.arguments(own, Source::Vector(vector.as_ptr() as u64));

@@ -60,11 +60,16 @@ impl Flood {
 
     /// Ends the window: the sums of all acts that came again, and of the rest nothing.
     pub fn flush(&mut self, now: Instant) -> impl Iterator<Item = Record> {
-        let again: Vec<Record> = self.acts.values_mut().filter(|record| record.count > 0).map(|record| {
-            let sum = record.clone();
-            record.count = 0;
-            sum
-        }).collect();
+        let again: Vec<Record> = self
+            .acts
+            .values_mut()
+            .filter(|record| record.count > 0)
+            .map(|record| {
+                let sum = record.clone();
+                record.count = 0;
+                sum
+            })
+            .collect();
         if again.is_empty() {
             self.acts.clear();
             self.since = None;
@@ -87,7 +92,13 @@ mod tests {
 
     fn put(flood: &mut Flood, now: Instant, name: usize) -> Option<Record> {
         let act = Act::File { path: format!("/etc/{name}").into_bytes(), operation: FileOperation::Read };
-        let key = Key { enforced: Some(0), audited: None, outcome: Outcome::Denied, act: Some(act.clone()), executable: b"/bin/cat".to_vec() };
+        let key = Key {
+            enforced: Some(0),
+            audited: None,
+            outcome: Outcome::Denied,
+            act: Some(act.clone()),
+            executable: b"/bin/cat".to_vec(),
+        };
         let record = || Record {
             cgroup: 1,
             generation: 1,

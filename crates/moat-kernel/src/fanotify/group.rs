@@ -83,7 +83,12 @@ impl AsFd for Group {
 impl Group {
     /// A group that is asked for permission. Its queue has no limit: a full one would let opens pass unjudged.
     pub fn permission() -> io::Result<Group> {
-        Group::new(libc::FAN_CLASS_CONTENT | libc::FAN_UNLIMITED_QUEUE | libc::FAN_UNLIMITED_MARKS | libc::FAN_REPORT_TID)
+        Group::new(
+            libc::FAN_CLASS_CONTENT
+                | libc::FAN_UNLIMITED_QUEUE
+                | libc::FAN_UNLIMITED_MARKS
+                | libc::FAN_REPORT_TID,
+        )
     }
 
     /// A group that is told of new names in directories.
@@ -131,7 +136,13 @@ impl Group {
         self.call(flags, mask, libc::AT_FDCWD, path.as_ptr().cast())
     }
 
-    fn call(&self, flags: libc::c_uint, mask: u64, directory: RawFd, path: *const libc::c_char) -> io::Result<()> {
+    fn call(
+        &self,
+        flags: libc::c_uint,
+        mask: u64,
+        directory: RawFd,
+        path: *const libc::c_char,
+    ) -> io::Result<()> {
         // SAFETY: `path` is null or a NUL-terminated string that outlives the call; both callers see to it.
         match unsafe { libc::fanotify_mark(self.0.as_raw_fd(), flags, mask, directory, path) } {
             0 => Ok(()),

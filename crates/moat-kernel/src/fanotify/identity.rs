@@ -63,7 +63,11 @@ impl Identities {
         self.pins.retain(|pin| pin.file.as_ref().is_some_and(|file| links(file.as_fd()) > 0));
         for path in &self.paths {
             let Some(pin) = look_up(path, root)? else { continue };
-            if !self.pins.iter().any(|known| known.identity == pin.identity && known.alias.path == pin.alias.path) {
+            if !self
+                .pins
+                .iter()
+                .any(|known| known.identity == pin.identity && known.alias.path == pin.alias.path)
+            {
                 self.pins.push(pin);
             }
         }
@@ -95,7 +99,9 @@ fn exact_paths(rules: &RuleSet) -> Vec<Arc<[u8]>> {
 }
 
 fn look_up(path: &Arc<[u8]>, root: BorrowedFd<'_>) -> io::Result<Option<Pin>> {
-    let open = |resolve| rustix::fs::openat2(root, &path[..], OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
+    let open = |resolve| {
+        rustix::fs::openat2(root, &path[..], OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+    };
     let within = open(ResolveFlags::IN_ROOT | ResolveFlags::NO_XDEV);
     let (file, pinned) = match within {
         Ok(file) => (file, true),
@@ -105,11 +111,16 @@ fn look_up(path: &Arc<[u8]>, root: BorrowedFd<'_>) -> io::Result<Option<Pin>> {
         },
         Err(error) => return absent(error),
     };
-    let status = rustix::fs::statx(&file, c"", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC, StatxFlags::INO)?;
+    let status =
+        rustix::fs::statx(&file, c"", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC, StatxFlags::INO)?;
     let identity = Identity { device: (status.stx_dev_major, status.stx_dev_minor), inode: status.stx_ino };
     let resolved = super::task::link_of_descriptor(file.as_fd())?;
     let same_name = base_name(&resolved) == base_name(path);
-    Ok(Some(Pin { identity, file: pinned.then_some(file), alias: Alias { path: Arc::clone(path), same_name } }))
+    Ok(Some(Pin {
+        identity,
+        file: pinned.then_some(file),
+        alias: Alias { path: Arc::clone(path), same_name },
+    }))
 }
 
 /// A ruled path that leads nowhere is nothing to hold. To run out of descriptors is an error.
@@ -121,7 +132,8 @@ fn absent(error: io::Errno) -> io::Result<Option<Pin>> {
 }
 
 fn links(file: BorrowedFd<'_>) -> u32 {
-    rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC, StatxFlags::NLINK).map_or(0, |status| status.stx_nlink)
+    rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC, StatxFlags::NLINK)
+        .map_or(0, |status| status.stx_nlink)
 }
 
 pub(super) fn base_name(path: &[u8]) -> &[u8] {

@@ -6,19 +6,19 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use moat_event::{FileOperation, Origin};
 use moat_policy::activity::{Activity, Actor, Exec, FileAccess, FileSource};
 use moat_policy::decision::Verdict;
 use moat_policy::model::RuleAction;
 use moat_policy::rule_set::Matcher;
 use moat_policy::{Decision, RuleSet};
-use moat_event::{FileOperation, Origin};
 use rustix::io;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::container::{Container, Subject};
 use super::describe::{Arguments, Describer, Source};
 use super::group::{Event, Span};
-use super::identity::base_name;
+use super::identity::{Alias, base_name};
 use super::syscall::Purpose;
 use super::task::{Processes, RuntimeTasks, Status};
 use crate::record::{Act, Outcome, RawProcess};
@@ -80,25 +80,36 @@ impl Judge {
     }
 
     /// `cache` says whether a file without rules may be left alone from now on.
-    pub fn judge(&mut self, container: &Container, event: &Event, file: BorrowedFd<'_>, cache: bool) -> Judgement {
+    pub fn judge(
+        &mut self,
+        container: &Container,
+        event: &Event,
+        file: BorrowedFd<'_>,
+        cache: bool,
+    ) -> Judgement {
         let mut subject = std::mem::take(&mut self.subject);
         let judgement = match container.locate(file, event.tid, &mut self.processes, &mut subject) {
             // Of a file that cannot be told, nothing is known to be ruled; the kernel gives no such file in practice.
             Err(_) => Answer::Deny.into(),
-            Ok(()) if event.mask & libc::FAN_OPEN_EXEC_PERM != 0 => self.judge_execution(container, event, &subject),
+            Ok(()) if event.mask & libc::FAN_OPEN_EXEC_PERM != 0 => {
+                self.judge_execution(container, event, &subject, cache)
+            }
             Ok(()) => self.judge_open(container, event, &subject, cache),
         };
         self.subject = subject;
         judgement
     }
 
-    fn judge_open(&mut self, container: &Container, event: &Event, subject: &Subject, cache: bool) -> Judgement {
-        let aliases = subject.identity.map_or(&[][..], |identity| container.identities.aliases(identity));
-        let names = || subject.paths().chain(aliases.iter().map(|alias| &*alias.path));
-        if !subject.unplaced && !names().any(|path| container.index.concerns_file(path)) {
-            let cache = cache && subject.on_root && container.root.span == Span::Filesystem;
+    fn judge_open(
+        &mut self,
+        container: &Container,
+        event: &Event,
+        subject: &Subject,
+        cache: bool,
+    ) -> Judgement {
+        if !subject.unplaced && !names(container, subject).any(|path| container.index.concerns_file(path)) {
             let directory = if subject.directory { libc::FAN_ONDIR } else { 0 };
-            return if cache { Answer::Ignore(libc::FAN_OPEN_PERM | directory) } else { Answer::Allow }.into();
+            return leave_alone(container, subject, cache, libc::FAN_OPEN_PERM | directory).into();
         }
         let Some(status) = self.status_within(container, event.tid) else { return Answer::Allow.into() };
         if self.tasks.is_runtime(status.pid) {
@@ -112,7 +123,7 @@ impl Judge {
         let actor = Actor { executable: &executable, uid: container.uids.inside(status.uid) };
         let mut strictest = Strictest::default();
         for operation in purpose.operations(subject.new) {
-            for path in names() {
+            for path in names(container, subject) {
                 let access = FileAccess { path, operation, actor };
                 strictest.add(&container.index.decide(&Activity::File(access)), operation);
             }
@@ -125,13 +136,20 @@ impl Judge {
         self.conclude(container, event.tid, status, strictest, act, executable, Source::Process)
     }
 
-    fn judge_execution(&mut self, container: &Container, event: &Event, subject: &Subject) -> Judgement {
-        if is_loader(&subject.path) {
-            let cache = subject.on_root && container.root.span == Span::Filesystem;
-            return if cache { Answer::Ignore(libc::FAN_OPEN_EXEC_PERM) } else { Answer::Allow }.into();
+    fn judge_execution(
+        &mut self,
+        container: &Container,
+        event: &Event,
+        subject: &Subject,
+        cache: bool,
+    ) -> Judgement {
+        let concerns = |path: &[u8]| container.index.concerns_exec_from(path, FileSource::Image);
+        if is_loader(&subject.path) || !names(container, subject).any(concerns) {
+            return leave_alone(container, subject, cache, libc::FAN_OPEN_EXEC_PERM).into();
         }
         let Some(status) = self.status_within(container, event.tid) else { return Answer::Allow.into() };
-        let ancestors = if container.asks_ancestors { self.ancestors(container, status.parent) } else { Vec::new() };
+        let ancestors =
+            if container.asks_ancestors { self.ancestors(container, status.parent) } else { Vec::new() };
         let ancestors: Vec<&[u8]> = ancestors.iter().map(Vec::as_slice).collect();
         let exec = Exec {
             path: &subject.path,
@@ -238,7 +256,9 @@ impl Judge {
     /// What a record says of the process. Read while it still waits for its answer.
     pub fn describe(&mut self, container: &Container, finding: &Finding) -> RawProcess {
         let Arguments { bytes, truncated } = self.describer.arguments(finding.tid, finding.arguments);
-        let inside = |path: io::Result<Vec<u8>>| path.map_or_else(|_| Vec::new(), |path| container.inside(&path).to_vec());
+        let inside = |path: io::Result<Vec<u8>>| {
+            path.map_or_else(|_| Vec::new(), |path| container.inside(&path).to_vec())
+        };
         RawProcess {
             pid: finding.status.pid,
             parent_pid: finding.status.parent,
@@ -251,6 +271,21 @@ impl Judge {
             origin: Some(finding.origin),
         }
     }
+}
+
+/// Every path that the file is judged under.
+fn names<'a>(container: &'a Container, subject: &'a Subject) -> impl Iterator<Item = &'a [u8]> {
+    subject.paths().chain(aliases(container, subject).iter().map(|alias| &*alias.path))
+}
+
+fn aliases<'a>(container: &'a Container, subject: &Subject) -> &'a [Alias] {
+    subject.identity.map_or(&[], |identity| container.identities.aliases(identity))
+}
+
+/// No rule can speak of this file: allowed, and not asked about again where a new name of it would be noticed.
+fn leave_alone(container: &Container, subject: &Subject, cache: bool, mask: u64) -> Answer {
+    let cache = cache && subject.on_root && container.root.span == Span::Filesystem;
+    if cache { Answer::Ignore(mask) } else { Answer::Allow }
 }
 
 /// The strongest rules that matched: the lowest index is the first in the total order.
@@ -310,8 +345,10 @@ fn judge_program(container: &Container, subject: &Subject, exec: Exec<'_>) -> St
     for path in subject.paths() {
         strictest.add(&decide(path), FileOperation::Read);
     }
-    let is_allow_list = |index: Option<usize>| index.and_then(|index| container.rules.rules.get(index)).is_some_and(|rule| rule.is_allow_list());
-    for alias in subject.identity.map_or(&[][..], |identity| container.identities.aliases(identity)) {
+    let is_allow_list = |index: Option<usize>| {
+        index.and_then(|index| container.rules.rules.get(index)).is_some_and(|rule| rule.is_allow_list())
+    };
+    for alias in aliases(container, subject) {
         let decision = decide(&alias.path);
         let consider = |verdict: &mut Option<usize>, other: Verdict<'_>| {
             let other = index(other);
@@ -343,7 +380,12 @@ mod tests {
 
     #[test]
     fn loaders_are_known_by_their_paths() {
-        for path in ["/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "/lib64/ld-2.31.so", "/lib/ld-musl-x86_64.so.1", "/usr/lib64/ld64.so.2"] {
+        for path in [
+            "/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+            "/lib64/ld-2.31.so",
+            "/lib/ld-musl-x86_64.so.1",
+            "/usr/lib64/ld64.so.2",
+        ] {
             assert!(is_loader(path.as_bytes()), "{path}");
         }
         for path in ["/tmp/ld-linux-x86-64.so.2", "/usr/bin/ld", "/usr/lib/ld-tool", "/lib/systemd/systemd"] {

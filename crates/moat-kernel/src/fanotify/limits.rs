@@ -48,7 +48,8 @@ fn read() -> io::Result<u32> {
 /// Lets this process have as many open files as it may: each container takes some.
 pub(super) fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
         tracing::warn!(%error, "cannot raise the limit on open files");
     }
 }

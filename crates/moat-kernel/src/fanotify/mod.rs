@@ -114,7 +114,8 @@ impl FilePermissions {
         let (commands, incoming) = mpsc::channel();
         let judge = Judge::new(tasks)?;
         let worker = Worker::new(judge, ignore, sink, Arc::clone(&counters), Arc::clone(&wake), incoming)?;
-        let thread = std::thread::Builder::new().name(String::from("moat-fanotify")).spawn(move || worker.run())?;
+        let thread =
+            std::thread::Builder::new().name(String::from("moat-fanotify")).spawn(move || worker.run())?;
         Ok(FilePermissions {
             processes: Processes::open()?,
             placed: HashMap::new(),
@@ -131,32 +132,48 @@ impl FilePermissions {
     /// # Errors
     ///
     /// On error the last complete set still holds.
-    pub fn apply(&mut self, scope: &ContainerScope, rules: &Arc<RuleSet>, index: &Arc<RuleIndex>) -> Result<(), ApplyError> {
+    pub fn apply(
+        &mut self,
+        scope: &ContainerScope,
+        rules: &Arc<RuleSet>,
+        index: &Arc<RuleIndex>,
+    ) -> Result<(), ApplyError> {
         if !Needs::of(rules).any() {
             self.release(scope.cgroup);
             return Ok(());
         }
         let container = Container::open(scope, rules, index, &mut self.processes).map_err(refusal)?;
-        let (placements, weaknesses) = container.root.placements(container.needs, rules, &mut self.processes).map_err(refusal)?;
+        let (placements, weaknesses) =
+            container.root.placements(container.needs, rules, &mut self.processes).map_err(refusal)?;
         let root = container.root.identity;
         let (group, changes, old_marks) = match self.placed.get(&scope.cgroup) {
-            Some(placed) if placed.root == root => (Arc::clone(&placed.group), placed.changes.clone(), placed.marks.clone()),
+            Some(placed) if placed.root == root => {
+                (Arc::clone(&placed.group), placed.changes.clone(), placed.marks.clone())
+            }
             _ => (Arc::new(Group::permission().map_err(too_many_groups)?), None, HashMap::new()),
         };
-        let changes = if container.needs.opens { changes.or_else(|| watch_names(&container)) } else { changes };
+        let changes = changes.or_else(|| watch_names(&container));
 
         let new_marks = place(&group, &placements, &old_marks)?;
         let (done, reply) = mpsc::sync_channel(1);
-        let command = Command::Hold { container: Box::new(container), group: Arc::clone(&group), changes: changes.clone(), done };
+        let command = Command::Hold {
+            container: Box::new(container),
+            group: Arc::clone(&group),
+            changes: changes.clone(),
+            done,
+        };
         self.send(command);
         match reply.recv_timeout(PATIENCE) {
             Ok(result) => result?,
-            Err(_) => return Err(io::Error::other("the thread that answers permission events does not").into()),
+            Err(_) => {
+                return Err(io::Error::other("the thread that answers permission events does not").into());
+            }
         }
         // Marks that are left over cost questions that no rule answers; they are never missed.
         for Placement { span, place, .. } in &placements {
             let key = mark_key(*span, place)?;
-            let surplus = old_marks.get(&key).copied().unwrap_or(0) & !new_marks.get(&key).copied().unwrap_or(0);
+            let surplus =
+                old_marks.get(&key).copied().unwrap_or(0) & !new_marks.get(&key).copied().unwrap_or(0);
             if surplus & !libc::FAN_ONDIR != 0 {
                 let _ = group.unmark(*span, place.as_fd(), surplus);
             }
@@ -179,7 +196,8 @@ impl FilePermissions {
 
     /// What was lost since the start.
     pub fn losses(&self) -> Vec<Loss> {
-        let events = self.counters.overflows.load(Ordering::Relaxed) + self.counters.failed.load(Ordering::Relaxed);
+        let events =
+            self.counters.overflows.load(Ordering::Relaxed) + self.counters.failed.load(Ordering::Relaxed);
         if events == 0 { Vec::new() } else { vec![Loss { stage: LossStage::NotificationQueue, events }] }
     }
 
@@ -203,7 +221,11 @@ impl Drop for FilePermissions {
 }
 
 /// Adds what is missing; on error takes back what it added.
-fn place(group: &Group, placements: &[Placement], old: &HashMap<(Span, u64), u64>) -> io::Result<HashMap<(Span, u64), u64>> {
+fn place(
+    group: &Group,
+    placements: &[Placement],
+    old: &HashMap<(Span, u64), u64>,
+) -> io::Result<HashMap<(Span, u64), u64>> {
     let mut marks = HashMap::new();
     for (index, Placement { span, place, mask }) in placements.iter().enumerate() {
         let result = mark_key(*span, place).and_then(|key| {
@@ -214,7 +236,8 @@ fn place(group: &Group, placements: &[Placement], old: &HashMap<(Span, u64), u64
             Ok(key) => *marks.entry(key).or_insert(0) |= mask,
             Err(error) => {
                 for Placement { span, place, mask } in &placements[..index] {
-                    let known = mark_key(*span, place).ok().and_then(|key| old.get(&key)).copied().unwrap_or(0);
+                    let known =
+                        mark_key(*span, place).ok().and_then(|key| old.get(&key)).copied().unwrap_or(0);
                     let _ = group.unmark(*span, place.as_fd(), mask & !known);
                 }
                 return Err(error);
@@ -227,7 +250,8 @@ fn place(group: &Group, placements: &[Placement], old: &HashMap<(Span, u64), u64
 /// What a mark is known by: the superblock's device, or the mount's id.
 fn mark_key(span: Span, place: &OwnedFd) -> io::Result<(Span, u64)> {
     use rustix::fs::{AtFlags, StatxFlags, makedev};
-    let status = rustix::fs::statx(place, c"", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC, StatxFlags::MNT_ID)?;
+    let status =
+        rustix::fs::statx(place, c"", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC, StatxFlags::MNT_ID)?;
     let number = match span {
         Span::Filesystem => makedev(status.stx_dev_major, status.stx_dev_minor),
         Span::Mount => status.stx_mnt_id,
@@ -241,7 +265,9 @@ fn watch_names(container: &Container) -> Option<Arc<Group>> {
         return None;
     }
     let names = libc::FAN_CREATE | libc::FAN_MOVED_TO | libc::FAN_ONDIR;
-    let group = Group::changes().and_then(|group| group.mark(Span::Filesystem, container.root.directory.as_fd(), names).map(|()| group));
+    let group = Group::changes().and_then(|group| {
+        group.mark(Span::Filesystem, container.root.directory.as_fd(), names).map(|()| group)
+    });
     match group {
         Ok(group) => Some(Arc::new(group)),
         Err(error) => {
@@ -266,7 +292,8 @@ fn refusal(error: rustix::io::Errno) -> ApplyError {
 
 fn too_many_groups(error: io::Error) -> ApplyError {
     if error.raw_os_error() == Some(libc::EMFILE) {
-        let message = format!("too many fanotify groups: raise the sysctl {} (two for each container)", limits::SYSCTL);
+        let message =
+            format!("too many fanotify groups: raise the sysctl {} (two for each container)", limits::SYSCTL);
         return io::Error::other(message).into();
     }
     error.into()

@@ -46,9 +46,13 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&byte, after)) = rest.split_first() {
-        let octal = after.first_chunk::<3>().filter(|digits| byte == b'\\' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit)));
+        let octal = after
+            .first_chunk::<3>()
+            .filter(|digits| byte == b'\\' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit)));
         if let Some(digits) = octal {
-            plain.push(digits.iter().fold(0_u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0')));
+            plain.push(
+                digits.iter().fold(0_u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0')),
+            );
             rest = after.get(3..).unwrap_or_default();
         } else {
             plain.push(byte);
@@ -64,7 +68,8 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 /// is the agent's own table) an overlay that is not the agent's own root, or not mounted at all. Otherwise the one mount
 /// is marked; then a copy of the mount in another mount namespace escapes.
 pub(super) fn root_span(root: &Mount, node: &[Mount]) -> Span {
-    let own_root = node.iter().any(|mount| mount.device == root.device && (mount.point == b"/" || mount.root != b"/"));
+    let own_root =
+        node.iter().any(|mount| mount.device == root.device && (mount.point == b"/" || mount.root != b"/"));
     let on_node = node.iter().any(|mount| mount.device == root.device);
     let private = root.root == b"/" && !own_root && (root.filesystem == b"overlay" || !on_node);
     if private { Span::Filesystem } else { Span::Mount }
@@ -73,14 +78,30 @@ pub(super) fn root_span(root: &Mount, node: &[Mount]) -> Span {
 /// How a mount below the container's root is marked; `None` where nothing can be held by marking it.
 pub(super) fn volume_span(volume: &Mount, root: &Mount, root_span: Span, node: &[Mount]) -> Option<Span> {
     const KERNEL_INTERFACES: [&[u8]; 16] = [
-        b"proc", b"sysfs", b"devpts", b"cgroup", b"cgroup2", b"mqueue", b"securityfs", b"debugfs", b"tracefs", b"bpf", b"nsfs",
-        b"configfs", b"pstore", b"efivarfs", b"binfmt_misc", b"devtmpfs",
+        b"proc",
+        b"sysfs",
+        b"devpts",
+        b"cgroup",
+        b"cgroup2",
+        b"mqueue",
+        b"securityfs",
+        b"debugfs",
+        b"tracefs",
+        b"bpf",
+        b"nsfs",
+        b"configfs",
+        b"pstore",
+        b"efivarfs",
+        b"binfmt_misc",
+        b"devtmpfs",
     ];
     let covered = root_span == Span::Filesystem && volume.device == root.device;
     if covered || volume.id == root.id || KERNEL_INTERFACES.contains(&volume.filesystem.as_slice()) {
         return None;
     }
-    let private = volume.filesystem == b"tmpfs" && volume.root == b"/" && !node.iter().any(|mount| mount.device == volume.device);
+    let private = volume.filesystem == b"tmpfs"
+        && volume.root == b"/"
+        && !node.iter().any(|mount| mount.device == volume.device);
     Some(if private { Span::Filesystem } else { Span::Mount })
 }
 
@@ -134,7 +155,8 @@ nonsense
         let host_root = mount("65 43 254:0 / / rw - ext4 /dev/vda rw");
         assert_eq!(root_span(&host_root, &node), Span::Mount);
 
-        let volumes: Vec<_> = parse(TABLE).map(|volume| volume_span(&volume, &own, Span::Filesystem, &node)).collect();
+        let volumes: Vec<_> =
+            parse(TABLE).map(|volume| volume_span(&volume, &own, Span::Filesystem, &node)).collect();
         assert_eq!(volumes, [None, None, Some(Span::Filesystem), Some(Span::Mount)]);
         let secret = mount("70 65 0:50 / /run/secrets ro - tmpfs tmpfs rw");
         assert_eq!(volume_span(&secret, &own, Span::Filesystem, &node), Some(Span::Mount));

@@ -82,7 +82,10 @@ impl Purpose {
                 access | truncate | if created { CREATE.1 } else { 0 }
             }
         };
-        [READ, WRITE, TRUNCATE, CREATE].into_iter().filter(move |(_, bit)| wanted & bit != 0).map(|(operation, _)| operation)
+        [READ, WRITE, TRUNCATE, CREATE]
+            .into_iter()
+            .filter(move |(_, bit)| wanted & bit != 0)
+            .map(|(operation, _)| operation)
     }
 }
 
@@ -99,21 +102,40 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn open_calls_are_told_apart() {
-        let openat = |flags: i32| Purpose::parse(format!("257 0xffffff9c 0x7ffc 0x{flags:x} 0x0 0x0 0x0 0x7 0x7\n").as_bytes());
+        let openat = |flags: i32| {
+            Purpose::parse(format!("257 0xffffff9c 0x7ffc 0x{flags:x} 0x0 0x0 0x0 0x7 0x7\n").as_bytes())
+        };
         assert_eq!(operations(openat(libc::O_RDONLY | libc::O_CLOEXEC)), [Read]);
         assert_eq!(operations(openat(libc::O_WRONLY | libc::O_APPEND)), [Write]);
         assert_eq!(operations(openat(libc::O_RDWR)), [Read, Write]);
         assert_eq!(operations(openat(libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC)), [Write, Truncate]);
         assert_eq!(operations(openat(libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL)), [Write, Create]);
-        assert_eq!(openat(libc::O_WRONLY | libc::O_CREAT).operations(true).collect::<Vec<_>>(), [Write, Create]);
+        assert_eq!(
+            openat(libc::O_WRONLY | libc::O_CREAT).operations(true).collect::<Vec<_>>(),
+            [Write, Create]
+        );
         assert_eq!(operations(Purpose::parse(b"2 0x7ffc 0x1 0x0 0x0 0x0 0x0 0x7 0x7\n")), [Write]);
-        assert_eq!(operations(Purpose::parse(b"85 0x7ffc 0x1a4 0x0 0x0 0x0 0x0 0x7 0x7\n")), [Write, Truncate]);
-        assert_eq!(Purpose::parse(b"59 0x0 0xab 0x0 0x0 0x0 0x0 0x7 0x7\n"), Purpose::Execute { arguments: 0xab });
+        assert_eq!(
+            operations(Purpose::parse(b"85 0x7ffc 0x1a4 0x0 0x0 0x0 0x0 0x7 0x7\n")),
+            [Write, Truncate]
+        );
+        assert_eq!(
+            Purpose::parse(b"59 0x0 0xab 0x0 0x0 0x0 0x0 0x7 0x7\n"),
+            Purpose::Execute { arguments: 0xab }
+        );
     }
 
     #[test]
     fn what_cannot_be_told_counts_as_every_operation() {
-        for text in ["", "running\n", "-1 0x0 0x0\n", "437 0x0 0x0 0x0 0x18 0x0 0x0 0x7 0x7\n", "426 0x3\n", "257 0x0\n", "257 0x0 0x0 zz"] {
+        for text in [
+            "",
+            "running\n",
+            "-1 0x0 0x0\n",
+            "437 0x0 0x0 0x0 0x18 0x0 0x0 0x7 0x7\n",
+            "426 0x3\n",
+            "257 0x0\n",
+            "257 0x0 0x0 zz",
+        ] {
             assert_eq!(Purpose::parse(text.as_bytes()), Purpose::Unknown, "{text}");
         }
         assert_eq!(operations(Purpose::Unknown), [Read, Write, Truncate]);

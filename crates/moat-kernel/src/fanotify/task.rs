@@ -83,14 +83,20 @@ impl EntryName {
 
 impl Processes {
     pub fn open() -> io::Result<Processes> {
-        let directory = rustix::fs::open("/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let directory =
+            rustix::fs::open("/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Processes { directory, buffer: Vec::with_capacity(8192) })
     }
 
     /// The whole text of a file, at most 1 MiB.
     pub fn read(&mut self, tid: u32, name: &str) -> io::Result<&[u8]> {
         const LIMIT: usize = 1 << 20;
-        let file = rustix::fs::openat(&self.directory, EntryName::new(tid, name).as_bytes(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let file = rustix::fs::openat(
+            &self.directory,
+            EntryName::new(tid, name).as_bytes(),
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
         self.buffer.clear();
         loop {
             if self.buffer.len() == self.buffer.capacity() {
@@ -115,7 +121,12 @@ impl Processes {
     }
 
     pub fn open_link(&self, tid: u32, name: &str) -> io::Result<OwnedFd> {
-        rustix::fs::openat(&self.directory, EntryName::new(tid, name).as_bytes(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        rustix::fs::openat(
+            &self.directory,
+            EntryName::new(tid, name).as_bytes(),
+            OFlags::PATH | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
     }
 
     pub fn status(&mut self, tid: u32) -> io::Result<Status> {
@@ -163,7 +174,8 @@ pub(super) struct UidMap(Vec<(u32, u32, u32)>);
 impl UidMap {
     pub fn parse(text: &[u8]) -> UidMap {
         let ranges = text.split(|&byte| byte == b'\n').filter_map(|line| {
-            let mut numbers = str::from_utf8(line).ok()?.split_ascii_whitespace().map_while(|word| word.parse().ok());
+            let mut numbers =
+                str::from_utf8(line).ok()?.split_ascii_whitespace().map_while(|word| word.parse().ok());
             Some((numbers.next()?, numbers.next()?, numbers.next()?))
         });
         UidMap(ranges.collect())
@@ -172,7 +184,10 @@ impl UidMap {
     /// The container's name for `uid`; users without one are the overflow user.
     pub fn inside(&self, uid: u32) -> u32 {
         const OVERFLOW: u32 = 65534;
-        let range = self.0.iter().find(|(_, outside, length)| uid.checked_sub(*outside).is_some_and(|offset| offset < *length));
+        let range = self
+            .0
+            .iter()
+            .find(|(_, outside, length)| uid.checked_sub(*outside).is_some_and(|offset| offset < *length));
         range.map_or(OVERFLOW, |(inside, outside, _)| inside.wrapping_add(uid - outside))
     }
 }
@@ -203,7 +218,10 @@ mod tests {
         let own = std::process::id();
         assert_eq!(processes.status(own).unwrap().pid, own);
         assert!(!processes.read(own, "cgroup").unwrap().is_empty());
-        assert_eq!(processes.link(own, "exe").unwrap(), std::env::current_exe().unwrap().into_os_string().into_encoded_bytes());
+        assert_eq!(
+            processes.link(own, "exe").unwrap(),
+            std::env::current_exe().unwrap().into_os_string().into_encoded_bytes()
+        );
         assert_eq!(processes.read(0, "status").unwrap_err(), Errno::NOENT);
     }
 }

@@ -33,8 +33,15 @@ const WAKE: u64 = 0;
 pub(super) enum Command {
     /// Holds the container's rules from the reply on. With the groups of a container that is already held, its rules are
     /// replaced, and no open passes in between.
-    Hold { container: Box<Container>, group: Arc<Group>, changes: Option<Arc<Group>>, done: SyncSender<std::io::Result<()>> },
-    Release { cgroup: u64 },
+    Hold {
+        container: Box<Container>,
+        group: Arc<Group>,
+        changes: Option<Arc<Group>>,
+        done: SyncSender<std::io::Result<()>>,
+    },
+    Release {
+        cgroup: u64,
+    },
     Stop,
 }
 
@@ -104,7 +111,11 @@ impl Worker {
         let mut ready = Vec::with_capacity(64);
         loop {
             ready.clear();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), self.timeout().as_ref()) {
+            match epoll::wait(
+                &self.epoll,
+                rustix::buffer::spare_capacity(&mut ready),
+                self.timeout().as_ref(),
+            ) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => {
                     tracing::error!(%error, "cannot wait for permission events; what waits is let go");
@@ -127,7 +138,11 @@ impl Worker {
 
     /// Until the next window ends or the next look-up is due.
     fn timeout(&self) -> Option<Timespec> {
-        let due = self.watched.values().flat_map(|watched| watched.flood.due().into_iter().chain(watched.refresh)).min()?;
+        let due = self
+            .watched
+            .values()
+            .flat_map(|watched| watched.flood.due().into_iter().chain(watched.refresh))
+            .min()?;
         let left = due.saturating_duration_since(Instant::now());
         // Rounded up, so that it is due when we wake.
         Timespec::try_from(left + Duration::from_millis(1)).ok()
@@ -166,9 +181,16 @@ impl Worker {
         }
     }
 
-    fn hold(&mut self, container: Container, group: Arc<Group>, changes: Option<Arc<Group>>) -> std::io::Result<()> {
+    fn hold(
+        &mut self,
+        container: Container,
+        group: Arc<Group>,
+        changes: Option<Arc<Group>>,
+    ) -> std::io::Result<()> {
         let cgroup = container.cgroup;
-        if let Some((token, watched)) = self.tokens.get(&cgroup).and_then(|token| Some((token, self.watched.get_mut(token)?))) {
+        if let Some((token, watched)) =
+            self.tokens.get(&cgroup).and_then(|token| Some((token, self.watched.get_mut(token)?)))
+        {
             if Arc::ptr_eq(&watched.group, &group) {
                 if let (None, Some(changes)) = (&watched.changes, changes) {
                     epoll::add(&self.epoll, &*changes, EventData::new_u64(token + 1), EventFlags::IN)?;
@@ -196,7 +218,10 @@ impl Worker {
     }
 
     fn release(&mut self, cgroup: u64) {
-        let Some(mut watched) = self.tokens.remove(&cgroup).and_then(|token| self.watched.remove(&token)) else { return };
+        let Some(mut watched) = self.tokens.remove(&cgroup).and_then(|token| self.watched.remove(&token))
+        else {
+            return;
+        };
         watched.flood.flush(Instant::now()).for_each(|record| self.sink.put(record));
         // Another owner may keep the group open for a moment; nothing of it is to be served meanwhile.
         let _ = epoll::delete(&self.epoll, &*watched.group);
@@ -245,7 +270,14 @@ fn forget_ignored(watched: &mut Watched) {
     }
 }
 
-fn answer(judge: &mut Judge, watched: &mut Watched, mut event: Event, ignore: IgnoreFlags, sink: &Sink, counters: &Counters) {
+fn answer(
+    judge: &mut Judge,
+    watched: &mut Watched,
+    mut event: Event,
+    ignore: IgnoreFlags,
+    sink: &Sink,
+    counters: &Counters,
+) {
     let Some(file) = event.file.take() else {
         if event.mask & libc::FAN_Q_OVERFLOW != 0 {
             counters.overflows.fetch_add(1, Ordering::Relaxed);

@@ -72,7 +72,6 @@ pub enum LoadError {
 pub(crate) struct Judge {
     pub index: Arc<RuleIndex>,
     pub generation: u64,
-    pub init_pid: u32,
 }
 
 /// Judges by cgroup, shared with the thread that reads records.
@@ -196,7 +195,7 @@ impl Guard {
         match profile {
             Some(profile) => {
                 let index = Arc::clone(&profile.index);
-                judges.insert(scope.cgroup, Judge { index, generation, init_pid: scope.init_pid });
+                judges.insert(scope.cgroup, Judge { index, generation });
             }
             None => {
                 judges.remove(&scope.cgroup);

@@ -16,7 +16,9 @@ const INGRESS: [&str; 3] = ["moat_packet_in", "moat_sendmsg4", "moat_sendmsg6"];
 
 /// Attachments to one cgroup; dropping them detaches.
 #[derive(Debug, Default)]
-pub(super) struct Links(Vec<Link>);
+pub(super) struct Links {
+    _attached: Vec<Link>,
+}
 
 impl Links {
     pub fn attach(loaded: &mut Loaded, scope: &ContainerScope, profile: &Profile) -> Result<Links, ApplyError> {
@@ -47,10 +49,6 @@ impl Links {
             .map(|name| loaded.attach_cgroup(name, &directory))
             .collect::<Result<Vec<Link>, _>>()
             .map_err(|error| ApplyError::Kernel(io::Error::other(error.to_string())))?;
-        Ok(Links(links))
-    }
-
-    pub fn len(&self) -> usize {
-        self.0.len()
+        Ok(Links { _attached: links })
     }
 }

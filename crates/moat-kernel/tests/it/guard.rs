@@ -36,7 +36,9 @@ impl Node {
         };
         let (records_in, records) = mpsc::sync_channel(4096);
         let (held_in, held) = mpsc::sync_channel(64);
-        let guard = match Guard::load(&GuardConfig::default(), Sink::new(records_in), held_in) {
+        let config =
+            GuardConfig { oci_runtimes: vec![containerd.oci_runtime().to_owned()], ..GuardConfig::default() };
+        let guard = match Guard::load(&config, Sink::new(records_in), held_in) {
             Ok(guard) => guard,
             Err(why) => {
                 skip("guard", why);

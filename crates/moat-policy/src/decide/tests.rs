@@ -218,6 +218,8 @@ fn unknown_arguments_are_asked_for_only_where_they_could_decide() {
 
 #[test]
 fn file_clauses() {
+    use FileOperation::{Chmod, Read, Write};
+
     let evaluator = only(rule_set::Matcher::File(
         FileMatcher {
             paths: list(&["/etc/**", "/srv/*.key"]),
@@ -239,7 +241,6 @@ fn file_clauses() {
             actor: Actor { executable: executable.as_bytes(), uid },
         })
     };
-    use FileOperation::{Chmod, Read, Write};
     for (activity, denied) in [
         (access("/etc/passwd", Read, "/bin/cat", 0), true),
         (access("/etc", Write, "/opt/tool", 0), true),
@@ -322,6 +323,8 @@ fn empty_network_lists_are_all() {
 
 #[test]
 fn drift_clauses() {
+    use FileSource::{Added, Fileless, Image};
+
     let drift = |execute, fileless| {
         only(rule_set::Matcher::Drift(
             DriftMatcher {
@@ -333,7 +336,6 @@ fn drift_clauses() {
         ))
     };
     let from = |source, path| Activity::Exec(Exec { source, ..exec(path) });
-    use FileSource::{Added, Fileless, Image};
     for (execute, fileless, source, denied) in [
         (true, true, Image, false),
         (true, false, Added, true),

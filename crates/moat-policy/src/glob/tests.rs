@@ -56,3 +56,12 @@ fn mistakes_are_named() {
     assert!(message("/a/{b").contains("`/a/{b`"), "{}", message("/a/{b"));
     assert!(message("/a/[\u{e4}]").contains("ASCII"), "{}", message("/a/[\u{e4}]"));
 }
+
+#[test]
+fn what_the_kernel_cannot_hold_is_refused_by_name() {
+    for held in ["/etc/passwd", "/etc/**", "/home/*/.ssh/*", "/**/node_modules/**/*.js"] {
+        Glob::new(held).unwrap().check().unwrap();
+    }
+    let message = Glob::new("/**/*a??????????????").unwrap().check().unwrap_err().to_string();
+    assert!(message.starts_with("glob `/**/*a??????????????` needs more states"), "{message}");
+}

@@ -171,6 +171,7 @@ fn patterns_and_paths() {
         ("regex_backreference", rule("process: { argsRegex: '(a)\\1' }\n")),
         ("regex_unicode_class", rule("process: { argsRegex: '\\p{Greek}' }\n")),
         ("regex_repetition", rule("process:\n  argsRegex: \"a{5,2}\"\n")),
+        ("regex_too_large", rule("process: { argsRegex: \"(a|b)*a(a|b){40}\" }\n")),
         ("path_relative", rule("process: { paths: [bin/sh] }\n")),
         ("path_parent", rule("process: { paths: [/bin/../sh] }\n")),
         ("path_not_normal", rule("file: { paths: [//etc/./passwd/], operations: [Read] }\n")),
@@ -327,6 +328,15 @@ fn every_example_is_valid_and_enforced() {
         "read-only-etc",
     ];
     assert_eq!(names, expected);
+}
+
+#[test]
+fn the_policy_in_the_reference_is_valid() {
+    let reference = include_str!("../../../../docs/policy.md");
+    let example = reference.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let documents = parse("policy.md", example.as_bytes())
+        .unwrap_or_else(|diagnostics| panic!("{}", render(&diagnostics, false)));
+    assert_eq!(documents.len(), 1);
 }
 
 #[test]

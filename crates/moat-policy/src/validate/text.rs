@@ -7,9 +7,8 @@ use ipnet::IpNet;
 
 use crate::diagnostic::{Printable, is_unsafe};
 use crate::glob::{Glob, GlobError};
-use crate::pattern::Pattern;
 use crate::select::Selector;
-use crate::{MAX_PATH_BYTES, ports, suggest, syscalls};
+use crate::{MAX_PATH_BYTES, automaton, ports, suggest, syscalls};
 
 /// Longest name of a policy or rule: that of a DNS subdomain (RFC 1123).
 const MAX_NAME: usize = 253;
@@ -117,8 +116,8 @@ pub(super) fn path(text: &str) -> Result<(), Fault> {
 pub(super) fn path_glob(text: &str) -> Result<(), Fault> {
     absolute(text)?;
     stars_stand_alone(text)?;
-    match Glob::new(text) {
-        Ok(_) => Ok(()),
+    match Glob::new(text).and_then(|glob| glob.check()) {
+        Ok(()) => Ok(()),
         Err(error @ GlobError::Syntax { .. }) => Err(Fault::new(error.to_string()).help(GLOB_HELP)),
         Err(error) => Err(Fault::new(error.to_string())),
     }
@@ -179,9 +178,7 @@ pub(super) fn regex(text: &str) -> Result<(), Fault> {
     }
     let mut parser = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build();
     let (kind, span) = match parser.parse(text) {
-        Ok(_) => {
-            return Pattern::new(text).map(drop).map_err(|error| Fault::new(error.message));
-        }
+        Ok(_) => return automaton::check(text).map(drop).map_err(|error| Fault::new(error.to_string())),
         Err(regex_syntax::Error::Parse(error)) => (error.kind().to_string(), *error.span()),
         Err(regex_syntax::Error::Translate(error)) => (error.kind().to_string(), *error.span()),
         Err(error) => return Err(Fault::new(format!("not a valid regular expression: {error}"))),

@@ -148,3 +148,6 @@ fn pod(annotations: &Annotations, sandbox: Option<&Stored>) -> (String, String, 
     let name = text(SANDBOX_NAME, "io.kubernetes.pod.name");
     (namespace, name, labels.into_iter().filter(|(key, _)| !key.starts_with(PLUGIN_LABELS)).collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -355,6 +355,3 @@ fn is_live(process: &Process) -> bool {
     process.pid != 0
         && matches!(process.status(), Status::Created | Status::Running | Status::Paused | Status::Pausing)
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,6 +6,7 @@ use moat_enforcer::runtime::cgroup::Hierarchy;
 use moat_enforcer::runtime::{Change, Hint, Kind, RuntimeError};
 use moat_testkit::Pods;
 use rustix::fs::{FileType, Mode};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Handle;
 
 use super::{Watch, containerd, source};
@@ -107,7 +108,7 @@ async fn a_container_is_told_before_its_program_starts_and_when_it_dies() {
         (early, start.join().unwrap().unwrap())
     });
     assert_eq!((early.workload.container.as_str(), early.init_pid), ("early", running.pid));
-    assert_eq!(source.list().await.unwrap(), [early.clone()]);
+    assert_eq!(source.list().await.unwrap(), std::slice::from_ref(&early));
 
     source.stop_pod(&early).await.unwrap();
     watch.died("early").await;
@@ -136,6 +137,11 @@ async fn a_process_is_resolved_to_its_container_within_milliseconds() {
     println!("resolve: median {:?}, slowest {:?}", times[10], times[19]);
     assert!(times[10] < Duration::from_millis(50), "{times:?}");
 
+    // Stopped, as one is whose start is held.
+    signal(web.pid, Signal::STOP);
+    assert_eq!(source.resolve(&hint).await.unwrap().unwrap().init_pid, web.pid);
+    signal(web.pid, Signal::CONT);
+
     let by_pid = source.resolve(&Hint { pid: web.pid, cgroup_path: None }).await.unwrap().unwrap();
     assert_eq!(by_pid.runtime_id.id, "web");
     let custom = source.resolve(&Hint { pid: odd.pid, cgroup_path: None }).await.unwrap().unwrap();
@@ -153,8 +159,11 @@ async fn a_restart_of_containerd_is_told_and_followed_by_a_resync() {
     watch.resync().await;
     let stays = containerd.container(&image, "stays").start().unwrap();
     watch.created("stays").await;
+    let dies = containerd.container(&image, "dies").start().unwrap();
+    watch.created("dies").await;
 
     containerd.stop().unwrap();
+    signal(dies.pid, Signal::KILL);
     let reason = watch
         .next(|change| if let Change::Unreachable { reason } = change { Some(reason) } else { None })
         .await;
@@ -189,4 +198,23 @@ async fn no_container_is_missed_between_subscription_and_list() {
         assert_eq!(seen.init_pid, running.pid);
         watch.end().await;
     }
+}
+
+#[tokio::test]
+async fn a_list_larger_than_a_grpc_message_is_read_whole() {
+    let Some((containerd, image)) = containerd() else { return };
+    let source = source(Kind::Containerd, &containerd.socket());
+    // 40 times 120 KiB are more than the 4 MiB that a gRPC client takes at once.
+    let ballast = format!("--annotation=ballast={}", "x".repeat(120 << 10));
+    for number in 0..40 {
+        let id = format!("created-{number}");
+        containerd.ctr("default", ["containers", "create", &ballast, image.name(), &id]).unwrap();
+    }
+    let running = containerd.container(&image, "running").flag(&ballast).start().unwrap();
+    let listed = source.list().await.unwrap();
+    assert_eq!(listed.iter().map(|container| container.init_pid).collect::<Vec<_>>(), [running.pid]);
+}
+
+fn signal(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
 }

@@ -2,6 +2,7 @@
 
 mod containerd;
 mod cri;
+mod docker;
 
 use std::sync::Arc;
 use std::time::Duration;

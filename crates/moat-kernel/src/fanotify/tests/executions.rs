@@ -14,7 +14,10 @@ fn a_denied_program_does_not_start() {
     }
     let (mut agent, mut sandbox) = (Agent::start(), Sandbox::start());
     sandbox.run("/bin/id").allowed();
-    agent.apply(&sandbox, vec![process(Block, ProcessMatcher { names: strings(&["id"]), ..ProcessMatcher::default() })]);
+    agent.apply(
+        &sandbox,
+        vec![process(Block, ProcessMatcher { names: strings(&["id"]), ..ProcessMatcher::default() })],
+    );
     sandbox.run("/bin/id -u").denied();
     let record = agent.record();
     assert_eq!((record.outcome, record.enforced), (Outcome::Denied, Some(0)));
@@ -31,7 +34,10 @@ fn links_to_a_denied_path_are_denied() {
         return;
     }
     let (mut agent, mut sandbox) = (Agent::start(), Sandbox::start());
-    agent.apply(&sandbox, vec![process(Block, ProcessMatcher { paths: strings(&["/bin/id"]), ..ProcessMatcher::default() })]);
+    agent.apply(
+        &sandbox,
+        vec![process(Block, ProcessMatcher { paths: strings(&["/bin/id"]), ..ProcessMatcher::default() })],
+    );
     sandbox.run("ln /bin/id /tmp/id && /tmp/id").denied();
     sandbox.run("mv /bin/id /tmp/other && /tmp/other id").denied();
     sandbox.run("/opt/id").allowed();
@@ -43,7 +49,10 @@ fn a_script_is_judged_by_its_interpreter_too() {
         return;
     }
     let (mut agent, mut sandbox) = (Agent::start(), Sandbox::start());
-    agent.apply(&sandbox, vec![process(Block, ProcessMatcher { paths: strings(&["/bin/env"]), ..ProcessMatcher::default() })]);
+    agent.apply(
+        &sandbox,
+        vec![process(Block, ProcessMatcher { paths: strings(&["/bin/env"]), ..ProcessMatcher::default() })],
+    );
     sandbox.run("printf '#!/bin/env sh\\ntrue\\n' > /tmp/script; chmod +x /tmp/script 2>/dev/null || /bin/busybox chmod +x /tmp/script; /tmp/script").denied();
 }
 
@@ -53,7 +62,8 @@ fn an_allow_list_names_files_by_any_path() {
         return;
     }
     let (mut agent, mut sandbox) = (Agent::start(), Sandbox::start());
-    let allow_only = Some(ExecutableList { paths: strings(&["/bin/sh", "/opt/id"]), ..ExecutableList::default() });
+    let allow_only =
+        Some(ExecutableList { paths: strings(&["/bin/sh", "/opt/id"]), ..ExecutableList::default() });
     agent.apply(&sandbox, vec![process(Block, ProcessMatcher { allow_only, ..ProcessMatcher::default() })]);
     sandbox.run("/opt/id").allowed();
     sandbox.run("/bin/sh -c true").allowed();
@@ -66,7 +76,8 @@ fn only_below_the_named_ancestor() {
         return;
     }
     let (mut agent, mut sandbox) = (Agent::start(), Sandbox::start());
-    let matcher = ProcessMatcher { names: strings(&["id"]), parents: strings(&["env"]), ..ProcessMatcher::default() };
+    let matcher =
+        ProcessMatcher { names: strings(&["id"]), parents: strings(&["env"]), ..ProcessMatcher::default() };
     agent.apply(&sandbox, vec![process(Block, matcher)]);
     sandbox.run("/bin/id").allowed();
     // This env runs the shell in its own process image; the command after the program makes the shell its parent.
@@ -79,7 +90,10 @@ fn a_program_that_is_to_be_killed_never_runs() {
         return;
     }
     let (mut agent, mut sandbox) = (Agent::start(), Sandbox::start());
-    agent.apply(&sandbox, vec![process(KillProcess, ProcessMatcher { names: strings(&["id"]), ..ProcessMatcher::default() })]);
+    agent.apply(
+        &sandbox,
+        vec![process(KillProcess, ProcessMatcher { names: strings(&["id"]), ..ProcessMatcher::default() })],
+    );
     let reply = sandbox.run("/bin/id");
     assert_eq!(reply.status, 128 + libc::SIGKILL, "{reply:?}");
     assert_eq!(agent.record().outcome, Outcome::Killed);
@@ -91,7 +105,10 @@ fn programs_that_start_are_the_other_halfs_to_report() {
         return;
     }
     let (mut agent, mut sandbox) = (Agent::start(), Sandbox::start());
-    agent.apply(&sandbox, vec![process(Alert, ProcessMatcher { names: strings(&["id"]), ..ProcessMatcher::default() })]);
+    agent.apply(
+        &sandbox,
+        vec![process(Alert, ProcessMatcher { names: strings(&["id"]), ..ProcessMatcher::default() })],
+    );
     sandbox.run("/bin/id").allowed();
     assert!(agent.records.try_recv().is_err());
 }

@@ -92,7 +92,9 @@ fn a_flood_is_counted_and_keeps_no_one_waiting() {
     agent.apply(&noisy, vec![file(Block, &["/etc/secret"], &[Read])]);
     agent.apply(&quiet, vec![file(Block, &["/etc/secret"], &[Read])]);
     let flood = std::thread::spawn(move || {
-        noisy.run(&format!("i=0; while [ $i -lt {DENIALS} ]; do read x < /etc/secret; i=$((i+1)); done")).allowed();
+        noisy
+            .run(&format!("i=0; while [ $i -lt {DENIALS} ]; do read x < /etc/secret; i=$((i+1)); done"))
+            .allowed();
         noisy
     });
     quiet.run("cat /etc/secret").denied();

@@ -87,7 +87,12 @@ fn descriptors_without_a_permission_do_not_become_one() {
         let start = name.iter().rposition(|&byte| byte == b'/').unwrap_or(0) + 1;
         let zeros = name[start..16].iter().take_while(|&&byte| byte == b'0').count();
         name.copy_within(start + zeros.., start);
-        rustix::fs::open(std::ffi::CStr::from_bytes_until_nul(&name).map_err(|_| rustix::io::Errno::INVAL)?, OFlags::RDONLY, Mode::empty()).map(drop)
+        rustix::fs::open(
+            std::ffi::CStr::from_bytes_until_nul(&name).map_err(|_| rustix::io::Errno::INVAL)?,
+            OFlags::RDONLY,
+            Mode::empty(),
+        )
+        .map(drop)
     };
     assert_eq!(sandbox.act(reopen).unwrap_err().raw_os_error(), Some(libc::EPERM));
     let detached = || {
@@ -114,7 +119,10 @@ fn reading_and_writing_are_told_apart() {
     assert_eq!(sandbox.run("cat /etc/new").allowed(), "", "it exists, and nothing was written");
     sandbox.run("echo free > /tmp/free && cat /tmp/free").allowed();
     let operations: Vec<_> = agent.records.try_iter().map(|record| record.act).collect();
-    assert!(operations.contains(&Act::File { path: b"/etc/conf".to_vec(), operation: Write }), "{operations:?}");
+    assert!(
+        operations.contains(&Act::File { path: b"/etc/conf".to_vec(), operation: Write }),
+        "{operations:?}"
+    );
 }
 
 #[test]
@@ -183,7 +191,11 @@ fn the_node_and_the_runtime_are_never_refused() {
     let outside = format!("/proc/{}/root/etc/secret", sandbox.scope.init_pid);
     assert_eq!(std::fs::read_to_string(outside).unwrap(), "secret!\n");
     sandbox.run("cat /etc/secret").denied();
-    assert!(sandbox.run_in_shell("read line < /etc/secret; echo got $line").ends_with("Operation not permitted\ngot\n"));
+    assert!(
+        sandbox
+            .run_in_shell("read line < /etc/secret; echo got $line")
+            .ends_with("Operation not permitted\ngot\n")
+    );
     agent.runtimes.add(sandbox.scope.init_pid);
     assert_eq!(sandbox.run_in_shell("read line < /etc/secret; echo got $line"), "got secret!\n");
     sandbox.run("cat /etc/secret").denied();
@@ -194,7 +206,9 @@ fn files_on_volumes_are_watched_by_their_mount() {
     if !available() {
         return;
     }
-    let mut sandbox = Sandbox::start_with("mount --bind ../volume data; mount -t tmpfs tmpfs shm; echo 'secret!' > shm/secret");
+    let mut sandbox = Sandbox::start_with(
+        "mount --bind ../volume data; mount -t tmpfs tmpfs shm; echo 'secret!' > shm/secret",
+    );
     let mut agent = Agent::start();
     agent.apply(&sandbox, vec![file(Block, &["/data/**", "/shm/secret"], &[Read])]);
     sandbox.run("cat /data/secret").denied();

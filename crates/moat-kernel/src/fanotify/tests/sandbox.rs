@@ -244,12 +244,27 @@ impl Drop for Sandbox {
 }
 
 pub fn rule(name: &str, action: RuleAction, matcher: Matcher) -> EffectiveRule {
-    EffectiveRule { policy: "test".into(), rule: name.into(), severity: Severity::High, action, enforced: true, matcher }
+    EffectiveRule {
+        policy: "test".into(),
+        rule: name.into(),
+        severity: Severity::High,
+        action,
+        enforced: true,
+        matcher,
+    }
 }
 
 pub fn file(action: RuleAction, paths: &[&str], operations: &[FileOperation]) -> EffectiveRule {
     let paths = paths.iter().map(ToString::to_string).collect();
-    rule("file", action, Matcher::File(Arc::new(FileMatcher { paths, operations: operations.to_vec(), ..FileMatcher::default() })))
+    rule(
+        "file",
+        action,
+        Matcher::File(Arc::new(FileMatcher {
+            paths,
+            operations: operations.to_vec(),
+            ..FileMatcher::default()
+        })),
+    )
 }
 
 pub fn process(action: RuleAction, matcher: ProcessMatcher) -> EffectiveRule {

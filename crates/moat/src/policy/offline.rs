@@ -1,0 +1,111 @@
+//! The same question answered from policy files alone, by the same evaluator.
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use jiff::Timestamp;
+use moat_event::Workload;
+use moat_policy::activity::{Activity, Actor, Connect, Exec, FileAccess, FileSource};
+use moat_policy::{ActivePolicy, Document, Evaluator, PolicySet, Users, Verdict, parse};
+use moat_wire::control::{DecidingRule, ExplainActivity, Explanation, NotSelected, RuleHolding};
+
+use super::files;
+use crate::arguments::Question;
+
+pub fn explain(question: &Question, asked: &ExplainActivity) -> anyhow::Result<Explanation> {
+    let now = Timestamp::now();
+    let mut policies = Vec::new();
+    for file in files::read(&question.policies)? {
+        let documents = match parse(&file.name, &file.text) {
+            Ok(documents) => documents,
+            Err(diagnostics) => {
+                bail!(
+                    "{}\ncorrect it: `moat policy validate` shows the place",
+                    diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+                )
+            }
+        };
+        policies.extend(documents.into_iter().filter_map(|document| match document {
+            Document::Runtime(policy) => Some(ActivePolicy { policy: Arc::new(policy), first_seen: now }),
+            Document::Compliance(_) => None,
+        }));
+    }
+    let workload = workload(question);
+    let mut set = PolicySet::new(policies, 1).context("these policies cannot be in force together")?;
+    let rules = set.rule_set(&workload, now);
+    let (mut selected, mut not_selected) = (Vec::new(), Vec::new());
+    for (policy, outcome) in set.selection(&workload) {
+        match outcome {
+            Ok(()) => selected.push(policy.to_owned()),
+            Err(why) => not_selected.push(NotSelected { policy: policy.to_owned(), why: why.to_string() }),
+        }
+    }
+    let evaluator = Evaluator::new(rules, &Users::default()).context("a rule cannot be compiled")?;
+    let (enforced, audited) = with_activity(asked, |activity| {
+        let decision = evaluator.decide(activity);
+        let rule = |verdict: Verdict<'_>| match verdict {
+            Verdict::Match { index, rule } => Some(DecidingRule {
+                policy: rule.policy.to_string(),
+                rule: rule.rule.to_string(),
+                action: format!("{:?}", rule.action),
+                severity: rule.severity,
+                reason: evaluator.reason(index, activity),
+                // Files say nothing about a node.
+                holding: RuleHolding { state: String::new(), driver: String::new(), reason: String::new() },
+            }),
+            Verdict::NoMatch | Verdict::NeedsArguments => None,
+        };
+        (rule(decision.enforced), rule(decision.audited))
+    });
+    let verdict = enforced.as_ref().map_or_else(|| String::from("Allowed"), |rule| rule.action.clone());
+    Ok(Explanation { workload, generation: 1, verdict, enforced, audited, selected, not_selected })
+}
+
+/// The workload that the flags describe.
+fn workload(question: &Question) -> Workload {
+    let pod = question.pod.clone().unwrap_or_default();
+    let container = question.container.clone().unwrap_or_else(|| pod.clone());
+    Workload {
+        namespace: question.namespace.clone().unwrap_or_else(|| String::from("default")),
+        labels: question.label.iter().cloned().collect(),
+        image: question.image.clone().unwrap_or_default(),
+        kind: String::from("Container"),
+        name: container.clone(),
+        pod,
+        container,
+        ..Workload::default()
+    }
+}
+
+/// The act as the evaluator sees it. Nobody named is root: what holds root holds everybody whom a rule's
+/// `users` do not name.
+fn with_activity<T>(asked: &ExplainActivity, judge: impl FnOnce(&Activity<'_>) -> T) -> T {
+    match asked {
+        ExplainActivity::Exec { path, arguments, user, parents, origin } => {
+            let arguments = arguments.join(" ");
+            let ancestors: Vec<&[u8]> = parents.iter().map(String::as_bytes).collect();
+            judge(&Activity::Exec(Exec {
+                path: path.as_bytes(),
+                arguments: Some(arguments.as_bytes()),
+                ancestors: &ancestors,
+                uid: user.unwrap_or(0),
+                origin: *origin,
+                source: FileSource::Image,
+            }))
+        }
+        ExplainActivity::File { path, operation, executable, user } => judge(&Activity::File(FileAccess {
+            path: path.as_bytes(),
+            operation: *operation,
+            actor: Actor { executable: executable.as_bytes(), uid: user.unwrap_or(0) },
+        })),
+        ExplainActivity::Connect { direction, protocol, address, port } => {
+            judge(&Activity::Connect(Connect {
+                direction: *direction,
+                protocol: *protocol,
+                peer: *address,
+                port: *port,
+            }))
+        }
+        ExplainActivity::Syscall { name } => judge(&Activity::Syscall(name)),
+    }
+}
