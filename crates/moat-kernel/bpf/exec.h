@@ -41,10 +41,9 @@ static long argument_chunk(u32 i, struct arguments *a)
 
 /* Which argument expressions match. argv lies in user memory with a NUL behind each string; the automaton
  * takes a NUL as the space that joins them, and the last one is left out. */
-static __noinline u32 match_arguments(struct task_struct *task, u32 profile, u64 *bits)
+static __noinline u32 match_arguments(struct task_struct *task, u64 key, u64 *bits)
 {
 	u32 zero = 0;
-	u64 key = (u64)profile << 32 | AUTOMATON_ARGUMENTS;
 	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &zero);
 	if (!buffer || !task || !bits)
 		return 1;
@@ -139,9 +138,15 @@ static __noinline int judge_exec(struct task_struct *task, struct linux_binprm *
 	f->enforced = f->audited = NONE;
 	f->profile = profile;
 	f->role = role;
-	if (needs & NEED_ARGUMENTS && match_arguments(task, profile, f->argument_bits)) {
-		count(COUNTER_UNREADABLE);
-		f->arguments_unreadable = 1;
+	if (needs & NEED_ARGUMENTS) {
+		for (u32 group = 0; group < GROUPS; group++) {
+			if (group >= (p->groups >> 8 * AUTOMATON_ARGUMENTS & 255))
+				break;
+			if (match_arguments(task, AUTOMATON_KEY(profile, AUTOMATON_ARGUMENTS, group), f->argument_bits)) {
+				count(COUNTER_UNREADABLE);
+				f->arguments_unreadable = 1;
+			}
+		}
 	}
 	f->source = source_of(bprm->file, c->root_device);
 	if (needs & (NEED_PARENT | NEED_PARENT_PATH))
@@ -163,7 +168,11 @@ static __noinline int judge_exec(struct task_struct *task, struct linux_binprm *
 	}
 	if (needs & NEED_NAME_AUTOMATON && name_length < 256) {
 		bpf_probe_read_kernel(buffer->bytes, name_length & 255, name);
-		run_automaton(profile, AUTOMATON_NAME, buffer->bytes, name_length, f->name_bits);
+		for (u32 group = 0; group < GROUPS; group++) {
+			if (group >= (p->groups >> 8 * AUTOMATON_NAME & 255))
+				break;
+			run_automaton(AUTOMATON_KEY(profile, AUTOMATON_NAME, group), buffer->bytes, name_length, f->name_bits);
+		}
 	}
 	if (needs & (NEED_PATH | NEED_PREFIX | NEED_PATH_AUTOMATON)) {
 		u32 offset = path_walk(&bprm->file->f_path, buffer->bytes);
@@ -187,8 +196,8 @@ static __noinline int judge_exec(struct task_struct *task, struct linux_binprm *
 			}
 		}
 		if (needs & NEED_PATH_AUTOMATON) {
-			u32 state = run_automaton(profile, AUTOMATON_PATH, path, length, NULL);
-			u64 key = (u64)profile << 32 | AUTOMATON_PATH;
+			u64 key = AUTOMATON_KEY(profile, AUTOMATON_PATH, 0);
+			u32 state = run_automaton(key, path, length, NULL);
 			struct automaton *automaton = bpf_map_lookup_elem(&automata, &key);
 			void *table = bpf_map_lookup_elem(&automaton_tables, &key);
 			if (automaton && table && state && state >= automaton->min_match) {

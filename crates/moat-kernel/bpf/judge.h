@@ -179,11 +179,10 @@ static __always_inline u32 source_of(struct file *file, u32 root_device)
 }
 
 /* The state after the last byte, 0 where nothing can match. */
-static __noinline u32 run_automaton(u32 profile, u32 kind, const char *bytes, u32 length, u64 *bits)
+static __noinline u32 run_automaton(u64 key, const char *bytes, u32 length, u64 *bits)
 {
-	u64 key = (u64)profile << 32 | kind;
 	struct run r = { .bytes = bytes, .length = length, .bits = bits };
-	r.mask = kind == AUTOMATON_NAME ? 255 : PATH_LIMIT - 1;
+	r.mask = (key & 255) == AUTOMATON_NAME ? 255 : PATH_LIMIT - 1;
 	r.automaton = bpf_map_lookup_elem(&automata, &key);
 	if (!r.automaton)
 		return 0;

@@ -37,6 +37,7 @@ enum need {
 struct profile {
 	u32 needs;
 	u32 always_offset, always_count;
+	u32 groups;              /* automata of each kind, 8 bits a kind */
 	u64 syscalls[8];         /* bit set: some rule speaks about this system call */
 };
 
@@ -95,6 +96,9 @@ struct address_key {
 };
 
 enum automaton_kind { AUTOMATON_PATH = 0, AUTOMATON_NAME = 1, AUTOMATON_ARGUMENTS = 2 };
+#define GROUPS 8             /* expressions that one automaton cannot hold together are spread over several */
+/* profile, group and kind */
+#define AUTOMATON_KEY(profile, kind, group) ((u64)(profile) << 32 | (group) << 8 | (kind))
 struct automaton {
 	u32 start, end_class, min_match;
 	u32 stride;
@@ -188,7 +192,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1 << 17);
-	__type(key, u64);        /* profile << 32 | kind */
+	__type(key, u64);        /* AUTOMATON_KEY */
 	__type(value, struct automaton);
 } automata SEC(".maps");
 

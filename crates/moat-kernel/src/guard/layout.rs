@@ -106,8 +106,11 @@ pub(super) fn address_key(profile: u32, network: &ipnet::IpNet) -> [u8; 28] {
     key
 }
 
-pub(super) fn automaton_key(profile: u32, kind: AutomatonKind) -> [u8; 8] {
-    (u64::from(profile) << 32 | u64::from(kind as u32)).to_ne_bytes()
+/// Automata of one kind that a profile may have (`GROUPS`).
+pub(super) const GROUPS: usize = 8;
+
+pub(super) fn automaton_key(profile: u32, kind: AutomatonKind, group: usize) -> [u8; 8] {
+    (u64::from(profile) << 32 | (group as u64) << 8 | u64::from(kind as u32)).to_ne_bytes()
 }
 
 impl ListRef {

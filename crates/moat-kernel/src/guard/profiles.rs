@@ -11,7 +11,7 @@ use std::sync::Arc;
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
 use moat_policy::{RuleIndex, RuleSet, Users};
 
-use super::layout::{AutomatonKind, automaton_key, number_key, prefix_key, text_key};
+use super::layout::{AutomatonKind, GROUPS, automaton_key, number_key, prefix_key, text_key};
 use super::object::{Loaded, io_error};
 use super::tables::Tables;
 use super::{LoadError, layout};
@@ -136,8 +136,9 @@ impl Profiles {
         put_array(&self.rules, &outer, "moat_rules", &rules)?;
         let lists: Vec<[u8; 4]> = tables.lists.iter().map(|word| word.to_ne_bytes()).collect();
         put_array(&self.rule_lists, &outer, "moat_lists", &lists)?;
+        let mut groups = Groups::default();
         for (kind, automaton) in &tables.automata {
-            let key = automaton_key(id, *kind);
+            let key = automaton_key(id, *kind, groups.next(*kind));
             let words: Vec<[u8; 4]> = automaton.words.iter().map(|word| word.to_ne_bytes()).collect();
             put_array(&self.automaton_tables, &key, "moat_automaton", &words)?;
             self.automata.update(&key, &automaton.header, any)?;
@@ -154,7 +155,7 @@ impl Profiles {
         for (network, list) in &tables.addresses {
             self.addresses.update(&layout::address_key(id, network), &list.bytes(), any)?;
         }
-        self.profiles.update(&outer, &head(tables), any)
+        self.profiles.update(&outer, &head(tables, groups), any)
     }
 
     /// Deletes whatever of the profile is there; what is not there needs no deleting.
@@ -175,21 +176,38 @@ impl Profiles {
             let _ = self.addresses.delete(&layout::address_key(id, network));
         }
         for kind in [AutomatonKind::Path, AutomatonKind::Name, AutomatonKind::Arguments] {
-            let key = automaton_key(id, kind);
-            let _ = self.automata.delete(&key);
-            let _ = self.automaton_tables.delete(&key);
+            for group in 0..GROUPS {
+                let key = automaton_key(id, kind, group);
+                let _ = self.automata.delete(&key);
+                let _ = self.automaton_tables.delete(&key);
+            }
         }
         let _ = self.rule_lists.delete(&outer);
         let _ = self.rules.delete(&outer);
     }
 }
 
+/// How many automata of each kind there are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Groups(u32);
+
+impl Groups {
+    /// The number of the next automaton of this kind.
+    fn next(&mut self, kind: AutomatonKind) -> usize {
+        let shift = 8 * kind as u32;
+        let group = self.0 >> shift & 255;
+        self.0 += 1 << shift;
+        group as usize
+    }
+}
+
 /// `struct profile`.
-fn head(tables: &Tables) -> [u8; 80] {
+fn head(tables: &Tables, groups: Groups) -> [u8; 80] {
     let mut bytes = [0; 80];
     bytes[0..4].copy_from_slice(&tables.needs.to_ne_bytes());
     bytes[4..8].copy_from_slice(&tables.always.offset.to_ne_bytes());
     bytes[8..12].copy_from_slice(&tables.always.count.to_ne_bytes());
+    bytes[12..16].copy_from_slice(&groups.0.to_ne_bytes());
     for (index, word) in tables.syscalls.iter().enumerate() {
         bytes[16 + index * 8..24 + index * 8].copy_from_slice(&word.to_ne_bytes());
     }

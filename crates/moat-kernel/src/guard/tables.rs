@@ -16,7 +16,7 @@ use moat_policy::rule_set::Matcher;
 use moat_policy::{EffectiveRule, RuleSet, Users};
 
 use super::file_calls;
-use super::layout::{AutomatonKind, AutomatonTable, NumberKind, TEXT_MAX, TextKind};
+use super::layout::{AutomatonKind, AutomatonTable, GROUPS, NumberKind, TEXT_MAX, TextKind};
 use crate::ApplyError;
 
 /// Bits of `enum need` in `bpf/maps.h`.
@@ -498,22 +498,13 @@ impl Builder {
             }
             self.needs |= need;
             let patterns: Vec<&str> = expressions.iter().map(String::as_str).collect();
-            let automaton =
-                Automaton::search(&patterns, Options { separator_as_space }).map_err(|error| self.blame(rules, &error))?;
-            let entries: Vec<Vec<u32>> = automaton
-                .matches
-                .iter()
-                .map(|matched| {
-                    let mut words = vec![0u32; MAX_EXPRESSIONS / 32];
-                    for bit in matched {
-                        if let Some(word) = words.get_mut(*bit as usize / 32) {
-                            *word |= 1 << (bit % 32);
-                        }
-                    }
-                    words
-                })
-                .collect();
-            tables.automata.push((kind, AutomatonTable::new(&automaton, &entries)));
+            let options = Options { separator_as_space };
+            let groups = spread(&patterns, options, GROUPS).map_err(|error| self.blame(rules, &error))?;
+            for (first, automaton) in groups {
+                let entries: Vec<Vec<u32>> =
+                    automaton.matches.iter().map(|matched| mask_words(first, matched)).collect();
+                tables.automata.push((kind, AutomatonTable::new(&automaton, &entries)));
+            }
         }
         Ok(())
     }
@@ -540,6 +531,33 @@ impl Builder {
             None => ApplyError::Kernel(std::io::Error::other(error.to_string())),
         }
     }
+}
+
+/// As few automata as hold all patterns, each with the number of its first pattern: expressions that begin with
+/// anything multiply each other's states, and are held apart where they do not fit together.
+fn spread(patterns: &[&str], options: Options, most: usize) -> Result<Vec<(usize, Automaton)>, AutomatonError> {
+    match Automaton::search(patterns, options) {
+        Err(AutomatonError::SetTooLarge { .. }) if most > 1 && patterns.len() > 1 => {
+            let (left, right) = patterns.split_at(patterns.len() / 2);
+            let mut groups = spread(left, options, most / 2)?;
+            let right = spread(right, options, most - groups.len().max(most / 2))?;
+            groups.extend(right.into_iter().map(|(first, automaton)| (first + left.len(), automaton)));
+            Ok(groups)
+        }
+        built => built.map(|automaton| vec![(0, automaton)]),
+    }
+}
+
+/// The bits of the expressions that match, counted from `first`.
+fn mask_words(first: usize, matched: &[u32]) -> Vec<u32> {
+    let mut words = vec![0u32; MAX_EXPRESSIONS / 32];
+    for bit in matched {
+        let bit = first + *bit as usize;
+        if let Some(word) = words.get_mut(bit / 32) {
+            *word |= 1 << (bit % 32);
+        }
+    }
+    words
 }
 
 impl AutomatonTable {
