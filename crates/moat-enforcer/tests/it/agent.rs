@@ -205,3 +205,19 @@ async fn a_pod_is_stopped_where_a_rule_demands_it_and_its_end_is_seen() {
     node.containers(<[_]>::is_empty).await;
     node.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_is_cut_off_from_the_network_where_a_rule_demands_it() {
+    let rules =
+        "- { name: no-wget, action: Quarantine, process: { paths: [/bin/busybox], argsRegex: \"wget\" } }";
+    let Some(node) = Node::start(&policy(rules)).await else { return };
+    let nginx = start(&node, "nginx");
+    let connect: &[&str] = &["/bin/nc", "-w", "1", "127.0.0.1", "9"];
+    assert!(exec(&nginx, connect).await.contains("Connection refused"));
+    exec(&nginx, &["/bin/wget", "http://127.0.0.1/"]).await;
+    let event = node.event(|event| event.action == EventAction::Quarantined).await;
+    assert_eq!(event.rule.as_deref(), Some("no-wget"));
+    let output = exec(&nginx, connect).await;
+    assert!(output.contains("Operation not permitted"), "{output}");
+    node.end().await;
+}
