@@ -6,18 +6,23 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 int main(void)
 {
+	pid_t self = getpid();
 	pid_t victim = fork();
 	int status = 0;
 
-	if (victim == 0)
-		for (;;)
+	if (victim == 0) {
+		/* Who holds the output open keeps the session going. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		while (getppid() == self)
 			pause();
+	}
 	if (victim < 0 || ptrace(PTRACE_ATTACH, victim, 0, 0) < 0) {
 		fprintf(stderr, "trace-process: attach: %s\n", strerror(errno));
 		status = 1;

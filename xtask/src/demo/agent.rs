@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use moat_event::Event;
+use moat_testkit::Containerd;
 use moat_wire::control::{Client, ContainerStatus, EventQuery, EventStream, RuleHolding};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::{interval, timeout};
+
+use super::residue::Marks;
 
 /// How long the agent may take for whatever is waited for.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -33,9 +36,9 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts `moat up` for the containers of the runtime at `runtime`, with everything under `folder` and no
-    /// policy yet. Returns when it serves.
-    pub async fn start(folder: &Path, runtime: &Path) -> Result<Agent> {
+    /// Starts `moat up` for the containers of this containerd, with everything under `folder` and no policy yet.
+    /// Returns when it enforces.
+    pub async fn start(folder: &Path, containerd: &Containerd) -> Result<Agent> {
         let at = |name: &str| folder.join(name);
         for stale in ["policies", "state"] {
             if at(stale).exists() {
@@ -49,7 +52,8 @@ impl Agent {
         let log = File::create(at("moat.log"))?;
         let mut child = Command::new(program("moat")?)
             .args(["up", "--runtime", "containerd", "--socket"])
-            .arg(runtime)
+            .arg(containerd.socket())
+            .args(["--oci-runtime", containerd.oci_runtime()])
             .arg("--policies")
             .arg(at("policies"))
             .arg("--state")
@@ -74,7 +78,10 @@ impl Agent {
                 if let Some(status) = child.try_wait()? {
                     bail!("moat up ended with {status}:\n{}", fs::read_to_string(at("moat.log"))?);
                 }
-                if let Ok(client) = Client::connect(&control).await {
+                // The first answer comes when the rules can be held.
+                if let Ok(mut client) = Client::connect(&control).await
+                    && client.status().await.is_ok()
+                {
                     return Ok(client.events(query).await?);
                 }
             }
@@ -148,6 +155,15 @@ impl Agent {
             }
         });
         found.await.ok().transpose()
+    }
+
+    /// By what its containers and programs are known.
+    pub async fn marks(&self) -> Result<Marks> {
+        let mut marks = Marks::default();
+        let containers = Client::connect(&self.control).await?.containers().await?;
+        marks.names = containers.into_iter().map(|status| status.workload.container_id).collect();
+        marks.add_programs_of(Client::connect(&self.control).await?.status().await?.pid)?;
+        Ok(marks)
     }
 
     /// Asks the agent to end, and waits until it has.

@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::agent::Agent;
 use self::attacks::{ATTACKS, Attack, BENIGN, End, PAGE};
 use self::attempt::attempt;
-use self::residue::Listing;
+use self::residue::Marks;
 use self::stage::{Stage, Target};
 use crate::workspace;
 
@@ -48,17 +48,15 @@ pub fn run(exit: bool) -> Result<Vec<String>> {
             }
         };
         tokio::pin!(interrupted);
-        let before = Listing::take(&[])?;
         let folder = workspace::root()?.join(".demo");
         fs::create_dir_all(&folder)?;
 
         terminal::heading("Setting the stage");
-        let (mut problems, names) = tokio::select! {
+        let (mut problems, marks) = tokio::select! {
             () = &mut interrupted => return Ok(vec![String::from("demo: interrupted")]),
             stage = Stage::set(&folder) => {
                 let stage = stage?;
-                let agent = terminal::progress("starting moat up", Agent::start(&folder, &stage.socket())).await?;
-                let names = vec![path_name(stage.folder())?, path_name(&folder)?];
+                let agent = terminal::progress("starting moat up", Agent::start(&folder, stage.containerd())).await?;
                 let mut demo = Demo { stage, agent, problems: Vec::new() };
                 tokio::select! {
                     () = &mut interrupted => demo.problems.push(String::from("demo: interrupted")),
@@ -73,11 +71,10 @@ pub fn run(exit: bool) -> Result<Vec<String>> {
                     }
                 }
                 terminal::heading("Cleaning up");
-                (demo.end().await, names)
+                demo.end().await
             }
         };
-        let after = Listing::take(&names)?;
-        problems.extend(after.since(&before).map(|left| format!("demo: left behind: {left}")));
+        problems.extend(marks.find()?.into_iter().map(|left| format!("demo: left behind: {left}")));
         let met = problems.is_empty();
         terminal::outcome(met, if met { "everything as expected, and nothing left behind" } else { "not as expected" });
         Ok(problems)
@@ -173,10 +170,16 @@ impl Demo {
             ("with Moat", with),
             ("event", told(event.as_ref())),
         ];
-        let rule = event.as_ref().and_then(|event| event.rule.clone()).unwrap_or_default();
-        let holding = self.agent.holding(attack.policy, &rule).await?;
-        if let Some(holding) = holding.filter(|holding| holding.state != "Held") {
-            aspects.push(("rule", format!("{}: {}", holding.state, holding.reason)));
+        if attack.end == End::Reported {
+            let rule = event.as_ref().and_then(|event| event.rule.clone()).unwrap_or_default();
+            let holding = self.agent.holding(attack.policy, &rule).await?;
+            let told = holding.as_ref().is_some_and(|holding| holding.state == "Degraded");
+            aspects.push((
+                "rule",
+                holding.map_or_else(String::new, |holding| format!("{}: {}", holding.state, holding.reason)),
+            ));
+            self.report(worked && ended && told && event.is_some(), attack.title, &aspects);
+            return Ok(());
         }
         self.report(worked && ended && event.is_some(), attack.title, &aspects);
         Ok(())
@@ -242,7 +245,7 @@ impl Demo {
     /// Says what one can do while the demo stays up.
     fn invite(&self) {
         let show = |path: &Path| path.display().to_string();
-        let socket = self.stage.socket();
+        let socket = self.stage.containerd().socket();
         terminal::heading("Moat stays up until Ctrl-C. Meanwhile:");
         for (name, text) in [
             ("policies", format!("change the files in {}", show(&self.agent.policies))),
@@ -254,9 +257,15 @@ impl Demo {
         }
     }
 
-    /// Ends the agent, then the containers; what went wrong so far and on the way.
-    async fn end(self) -> Vec<String> {
+    /// Ends the agent, then the containers. What went wrong so far and on the way, and by what to look for what
+    /// may be left.
+    async fn end(self) -> (Vec<String>, Marks) {
         let Demo { stage, agent, mut problems } = self;
+        let mut marks = agent.marks().await.unwrap_or_else(|error| {
+            problems.push(format!("demo: cannot tell what may be left behind: {error:#}"));
+            Marks::default()
+        });
+        marks.names.push(stage.containerd().path().display().to_string());
         if let Err(error) = terminal::progress("ending moat", agent.stop()).await {
             problems.push(format!("demo: {error:#}"));
         }
@@ -264,7 +273,7 @@ impl Demo {
         if let Err(error) = terminal::progress("ending the containers and containerd", ended).await {
             problems.push(format!("demo: {error}"));
         }
-        problems
+        (problems, marks)
     }
 }
 
@@ -285,9 +294,4 @@ fn examples() -> Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-fn path_name(path: &Path) -> Result<String> {
-    let name = path.file_name().with_context(|| format!("{} has no name", path.display()))?;
-    Ok(name.to_string_lossy().into_owned())
 }

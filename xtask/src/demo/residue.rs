@@ -1,4 +1,4 @@
-//! What the demo and Moat put into the kernel, listed before and after, so that the demo can say that nothing stayed.
+//! What the demo and Moat put into the kernel, looked for afterwards, so that the demo can say that nothing stayed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,41 +7,48 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use libbpf_rs::query::ProgInfoIter;
 
-/// Names of Moat's kernel programs begin so.
-const PROGRAM_PREFIX: &str = "moat_";
+/// By what the demo's own things are known among all those of the machine.
+#[derive(Debug, Default)]
+pub struct Marks {
+    /// Parts of the paths of mounts and cgroups.
+    pub names: Vec<String>,
+    /// Ids of BPF programs.
+    pub programs: BTreeSet<u32>,
+}
 
-/// Mounts, cgroups and BPF programs of this machine that can come from the demo.
-#[derive(Debug)]
-pub struct Listing(BTreeSet<String>);
+impl Marks {
+    /// Adds the programs that a process holds a descriptor of, or of a link to (proc_pid_fdinfo(5)).
+    pub fn add_programs_of(&mut self, pid: u32) -> Result<()> {
+        let folder = format!("/proc/{pid}/fdinfo");
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))? {
+            // One that was closed meanwhile is gone.
+            let Ok(text) = fs::read_to_string(entry?.path()) else { continue };
+            let ids = text.lines().filter_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok());
+            self.programs.extend(ids);
+        }
+        Ok(())
+    }
 
-impl Listing {
-    /// Takes stock. `names` are parts of paths by which mounts and cgroups of the demo are known.
-    pub fn take(names: &[String]) -> Result<Listing> {
-        let ours = |path: &str| names.iter().any(|name| path.contains(name.as_str()));
-        let mut listing = BTreeSet::new();
+    /// What of it is there now.
+    pub fn find(&self) -> Result<Vec<String>> {
+        let ours = |path: &str| self.names.iter().any(|name| path.contains(name.as_str()));
+        let mut found = Vec::new();
 
         let mounts = fs::read_to_string("/proc/self/mountinfo").context("cannot list mounts")?;
         // The fifth field is the mount point (proc_pid_mountinfo(5)).
         let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
-        listing.extend(points.filter(|point| ours(point)).map(|point| format!("mount {point}")));
+        found.extend(points.filter(|point| ours(point)).map(|point| format!("mount {point}")));
 
         let mut cgroups = Vec::new();
         folders(Path::new("/sys/fs/cgroup"), &mut cgroups);
         let cgroups = cgroups.iter().map(|path| path.display().to_string());
-        listing.extend(cgroups.filter(|path| ours(path)).map(|path| format!("cgroup {path}")));
+        found.extend(cgroups.filter(|path| ours(path)).map(|path| format!("cgroup {path}")));
 
-        for program in ProgInfoIter::default() {
-            let name = program.name.to_string_lossy();
-            if name.starts_with(PROGRAM_PREFIX) {
-                listing.insert(format!("BPF program {} {name}", program.id));
-            }
-        }
-        Ok(Listing(listing))
-    }
-
-    /// What is in this listing and was not in the earlier one.
-    pub fn since<'a>(&'a self, earlier: &'a Listing) -> impl Iterator<Item = &'a String> {
-        self.0.difference(&earlier.0)
+        let programs = ProgInfoIter::default().filter(|program| self.programs.contains(&program.id));
+        found.extend(
+            programs.map(|program| format!("BPF program {} {}", program.id, program.name.to_string_lossy())),
+        );
+        Ok(found)
     }
 }
 
@@ -60,30 +67,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cgroup_that_appears_is_found_and_only_under_its_name() {
+    fn a_cgroup_is_found_while_it_is_there() {
         let Some(parent) = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
             .map(Path::new)
             .into_iter()
             .find(|path| path.join("cgroup.procs").exists())
         else {
-            println!("skipped: no cgroup v2 hierarchy");
-            return;
+            return moat_testkit::skip("guard", "no cgroup v2 hierarchy");
         };
         let name = format!("moat-residue-test-{}", std::process::id());
-        let names = [name.clone()];
-        let before = Listing::take(&names).unwrap();
+        let marks = Marks { names: vec![name.clone()], ..Marks::default() };
+        assert_eq!(marks.find().unwrap(), [""; 0]);
         if let Err(why) = fs::create_dir(parent.join(&name)) {
-            println!("skipped: cannot make a cgroup: {why}");
-            return;
+            return moat_testkit::skip("guard", format!("cannot make a cgroup: {why}"));
         }
-        let during = Listing::take(&names).unwrap();
-        let other = Listing::take(&[String::from("no-such-name")]).unwrap();
+        let found = marks.find().unwrap();
         fs::remove_dir(parent.join(&name)).unwrap();
-        let after = Listing::take(&names).unwrap();
-
-        let cgroup = format!("cgroup {}", parent.join(&name).display());
-        assert!(during.since(&before).any(|found| *found == cgroup));
-        assert!(!other.since(&before).any(|found| *found == cgroup));
-        assert!(!after.since(&before).any(|found| *found == cgroup));
+        assert_eq!(found, [format!("cgroup {}", parent.join(&name).display())]);
+        assert_eq!(marks.find().unwrap(), [""; 0]);
     }
 }

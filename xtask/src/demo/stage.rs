@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,7 @@ impl Seen {
         match self.exit {
             Some(0) | None => gist,
             // A shell's convention for "killed by signal 9".
-            Some(137) => format!("{gist} (killed)").trim_start().to_owned(),
+            Some(137) => format!("{gist} killed").trim_start().to_owned(),
             Some(code) => format!("{gist} (exit status {code})").trim_start().to_owned(),
         }
     }
@@ -79,14 +79,8 @@ impl Stage {
         Ok(Stage { containerd, pods })
     }
 
-    /// containerd's socket.
-    pub fn socket(&self) -> PathBuf {
-        self.containerd.socket()
-    }
-
-    /// The folder by whose name containerd's mounts are known.
-    pub fn folder(&self) -> &Path {
-        self.containerd.path()
+    pub fn containerd(&self) -> &Containerd {
+        &self.containerd
     }
 
     /// Starts a pod with the container `container` in it, of the demo's image.
@@ -166,7 +160,7 @@ impl Stage {
 
     /// What a container printed.
     pub fn log(&self, container: &str) -> Result<String> {
-        let path = self.folder().join("logs").join(format!("{container}.log"));
+        let path = self.containerd.path().join("logs").join(format!("{container}.log"));
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 }
