@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 struct Arguments {
-    /// What to log on standard error: error, warn, info, debug, trace, or directives as in RUST_LOG.
+    /// What to log on standard error: error, warn, info, debug, trace, or directives as `RUST_LOG` has them.
     #[arg(long, global = true, env = "RUST_LOG", default_value = "info")]
     log_level: String,
     #[command(subcommand)]
@@ -81,7 +81,8 @@ fn run(config: Config) -> anyhow::Result<()> {
             signals.cancel();
         });
         let runtimes = config.oci_runtime.clone();
-        let load = move |hierarchy: &_, sink, held| moat_enforcer::load_guard(hierarchy, &runtimes, sink, held);
+        let load =
+            move |hierarchy: &_, sink, held| moat_enforcer::load_guard(hierarchy, &runtimes, sink, held);
         moat_enforcer::run(config, load, cancel).await?;
         anyhow::Ok(())
     });
