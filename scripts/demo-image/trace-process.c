@@ -21,6 +21,7 @@ int main(void)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		while (getppid() == self)
 			pause();
+		return 0;
 	}
 	if (victim < 0 || ptrace(PTRACE_SEIZE, victim, 0, PTRACE_O_EXITKILL) < 0) {
 		fprintf(stderr, "trace-process: attach: %s\n", strerror(errno));
