@@ -34,8 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
             Err(diagnostics) => panic!("{text}\n{}", render(&diagnostics, false)),
         }
         if let Document::Runtime(policy) = document {
-            let active =
-                ActivePolicy { policy: Arc::new(policy), first_seen: jiff::Timestamp::UNIX_EPOCH };
+            let active = ActivePolicy { policy: Arc::new(policy), first_seen: jiff::Timestamp::UNIX_EPOCH };
             let mut set = PolicySet::new([active], 1).expect("a valid policy can be in force");
             let rules = set.rule_set(&moat_event::Workload::default(), jiff::Timestamp::UNIX_EPOCH);
             Evaluator::new(rules, &Users::default()).expect("a valid rule can be evaluated");

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::containers::enforcement::Enforcement;
 use crate::containers::{Inputs, Manager, Setting};
-use crate::control::Control;
+use crate::control::{Control, Probed};
 use crate::events::output::{self, Output};
 use crate::events::pipeline::{self, Pipeline};
 use crate::events::{Directory, Journal};
@@ -62,7 +62,8 @@ pub struct Loaded {
     pub driver: Box<dyn Driver>,
     /// `lsm`, `guard` or `observe`.
     pub name: &'static str,
-    pub capabilities: Capabilities,
+    /// Tries what it is able to; takes seconds.
+    pub probe: fn() -> Capabilities,
 }
 
 impl std::fmt::Debug for Loaded {
@@ -106,7 +107,7 @@ pub async fn run(
     let (announce, announced) = sync_channel(HELD);
     let place = hierarchy.clone();
     let loaded = spawn_blocking(move || load(&place, Sink::new(records), announce)).await?;
-    let Loaded { driver, name, capabilities } = loaded.map_err(RunError::Driver)?;
+    let Loaded { driver, name, probe } = loaded.map_err(RunError::Driver)?;
     let held = forward(announced)?;
     let enforcement = Enforcement::start(driver, Arc::clone(&directory), generations)?;
     tracing::info!(
@@ -126,7 +127,6 @@ pub async fn run(
     let setting = Setting {
         started,
         driver: name,
-        capabilities: Arc::new(capabilities),
         proc: Path::new("/proc").to_owned(),
         journal: Arc::clone(&journal),
     };
@@ -141,6 +141,7 @@ pub async fn run(
         journal: Arc::clone(&journal),
         shutdown: cancel.clone(),
         proc: Path::new("/proc").to_owned(),
+        capabilities: Arc::new(Probed::new(probe)),
     };
 
     let mut tasks = JoinSet::new();

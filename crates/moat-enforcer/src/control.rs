@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use moat_event::Event;
+use moat_kernel::Capabilities;
 use moat_policy::{Evaluator, Verdict};
 use moat_wire::control::{
     ClientGone, DecidingRule, EventQuery, Explain, Explanation, Request, Responder, Response,
 };
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,27 @@ pub struct Control {
     pub shutdown: CancellationToken,
     /// The node's `/proc`.
     pub proc: PathBuf,
+    pub capabilities: Arc<Probed>,
+}
+
+/// What the kernel can hold, found out when it is first asked for: trying takes seconds, and enforcement does
+/// not wait for it.
+#[derive(Debug)]
+pub struct Probed {
+    probe: fn() -> Capabilities,
+    found: OnceCell<Arc<Capabilities>>,
+}
+
+impl Probed {
+    pub fn new(probe: fn() -> Capabilities) -> Probed {
+        Probed { probe, found: OnceCell::new() }
+    }
+
+    /// `None` if probing failed.
+    async fn get(&self) -> Option<Arc<Capabilities>> {
+        let found = self.found.get_or_try_init(|| async { spawn_blocking(self.probe).await.map(Arc::new) });
+        found.await.ok().cloned()
+    }
 }
 
 impl Control {
@@ -42,7 +64,9 @@ impl Control {
                     .await
             }
             Request::Policies => {
-                responder.send(self.ask(Query::Policies).await.map_or_else(ending, Response::Policies)).await
+                let Some(capabilities) = self.capabilities.get().await else { return drop(responder.send(error(UNPROBED)).await) };
+                let policies = self.ask(|to| Query::Policies(capabilities, to)).await;
+                responder.send(policies.map_or_else(ending, Response::Policies)).await
             }
             Request::Explain(explain) => responder.send(self.explain(explain).await).await,
             Request::Events(query) => self.events(&query, &responder).await,
@@ -106,12 +130,13 @@ impl Control {
                 names.join(", ")
             ));
         }
+        let Some(capabilities) = self.capabilities.get().await else { return error(UNPROBED) };
         let proc = self.proc.clone();
         // Compiling thousands of rules takes its time.
         let explained = spawn_blocking(move || {
             let users = users::read(&proc, chosen.init_pid)
                 .map_err(|error| format!("the container's users cannot be read: {error}"))?;
-            explained(chosen, &explain, &users)
+            explained(chosen, &capabilities, &explain, &users)
         });
         match explained.await {
             Ok(Ok(explanation)) => Response::Explanation(explanation),
@@ -124,6 +149,7 @@ impl Control {
 /// Decides as the drivers do, by the reference evaluator.
 fn explained(
     container: Explanations,
+    capabilities: &Capabilities,
     explain: &Explain,
     users: &moat_policy::Users,
 ) -> Result<Explanation, String> {
@@ -139,7 +165,7 @@ fn explained(
             action: format!("{:?}", rule.action),
             severity: rule.severity,
             reason: evaluator.reason(index, &activity),
-            holding: holding(&container.capabilities.holding(rule)),
+            holding: holding(&capabilities.holding(rule)),
         }),
         Verdict::NoMatch | Verdict::NeedsArguments => None,
     };
@@ -159,6 +185,8 @@ fn fits(query: &EventQuery, event: &Event) -> bool {
     query.policy.as_ref().is_none_or(|policy| event.policy_name.as_ref() == Some(policy))
         && query.severity.is_none_or(|severity| event.severity >= severity)
 }
+
+const UNPROBED: &str = "what the kernel can hold could not be found out; the agent's log says why";
 
 fn ending() -> Response {
     error("the agent is ending")

@@ -28,7 +28,7 @@ pub fn load_guard(
         config.oci_runtimes = oci_runtimes.to_vec();
     }
     let guard = Guard::load(&config, sink, held)?;
-    Ok(Loaded { driver: Box::new(guard), name: "guard", capabilities: moat_kernel::probe() })
+    Ok(Loaded { driver: Box::new(guard), name: "guard", probe: moat_kernel::probe })
 }
 
 /// The kernel's number of a cgroup v1 controller: `/proc/cgroups` lists them in that order (cgroups(7);

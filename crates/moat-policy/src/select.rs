@@ -11,7 +11,7 @@ use crate::model::{LabelExpression, LabelOperator, NamespaceSelector, RuntimePol
 /// A policy's selectors, ready to be asked about many workloads. All must hold; an absent one does.
 #[derive(Debug, Clone)]
 pub struct Selector {
-    /// Field, patterns, and what of the workload they are about; each list given must match.
+    /// Globs by what of the workload they are about; of each list given, one must match.
     names: Vec<(Subject, Vec<Pattern>)>,
     excluded_namespaces: Vec<Pattern>,
     namespace_labels: LabelConditions,

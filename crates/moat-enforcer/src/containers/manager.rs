@@ -341,6 +341,7 @@ impl Manager {
     /// Whatever became of it, nothing stays held.
     fn resolved(&mut self, held: Held, container: Option<(usize, Container)>) {
         let Held { cgroup, pid } = held;
+        let is_known = container.is_some();
         let entered = container.and_then(|(source, container)| self.enter(source, container));
         let was_waiting = self.unresolved.remove(&cgroup);
         if self.inventory.get(cgroup).is_some() {
@@ -356,6 +357,7 @@ impl Manager {
         }
         let why = match entered {
             Some(_) => "it is not in its container's cgroup",
+            None if is_known => "its container cannot have any",
             None => "no container runtime knows whose it is",
         };
         tracing::warn!(cgroup, pid, why, "a container start goes on without rules");

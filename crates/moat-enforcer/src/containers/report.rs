@@ -26,7 +26,7 @@ use crate::policies::{Loaded, Refused};
 pub enum Query {
     Status(oneshot::Sender<Status>),
     Containers(oneshot::Sender<Vec<ContainerStatus>>),
-    Policies(oneshot::Sender<Vec<PolicyStatus>>),
+    Policies(Arc<Capabilities>, oneshot::Sender<Vec<PolicyStatus>>),
     /// What is needed to explain a decision, for every container that fits.
     Explain(Box<Explain>, oneshot::Sender<Vec<Explanations>>),
 }
@@ -39,7 +39,6 @@ pub struct Explanations {
     pub rules: Arc<RuleSet>,
     pub selected: Vec<String>,
     pub not_selected: Vec<NotSelected>,
-    pub capabilities: Arc<Capabilities>,
 }
 
 /// What does not change while the agent runs.
@@ -48,7 +47,6 @@ pub struct Setting {
     pub started: Instant,
     /// Name of the driver that holds the rules.
     pub driver: &'static str,
-    pub capabilities: Arc<Capabilities>,
     /// The node's `/proc`.
     pub proc: PathBuf,
     pub journal: Arc<Journal>,
@@ -60,7 +58,7 @@ impl Manager {
         match query {
             Query::Status(to) => drop(to.send(self.status())),
             Query::Containers(to) => drop(to.send(self.containers())),
-            Query::Policies(to) => drop(to.send(self.policy_statuses())),
+            Query::Policies(capabilities, to) => drop(to.send(self.policy_statuses(&capabilities))),
             Query::Explain(explain, to) => drop(to.send(self.explanations(&explain))),
         }
     }
@@ -119,7 +117,7 @@ impl Manager {
             .collect()
     }
 
-    fn policy_statuses(&self) -> Vec<PolicyStatus> {
+    fn policy_statuses(&self, capabilities: &Capabilities) -> Vec<PolicyStatus> {
         let mut containers = BTreeMap::<Arc<str>, usize>::new();
         let mut names = PolicyNames::default();
         for (_, known) in self.inventory.iter() {
@@ -140,7 +138,7 @@ impl Manager {
                 file: file.display().to_string(),
                 mode: mode(&active),
                 labels: policy.metadata.labels.clone(),
-                rules: self.rule_statuses(active),
+                rules: rule_statuses(capabilities, active),
                 containers: containers.get(name).copied().unwrap_or(0),
                 refused: refused(file),
                 document: serde_saphyr::to_string(&**policy).unwrap_or_default(),
@@ -158,36 +156,6 @@ impl Manager {
             document: serde_saphyr::to_string(&**policy).unwrap_or_default(),
         });
         runtime.chain(compliance).collect()
-    }
-
-    /// Each rule of the policy, as the file has them, and how it is held.
-    fn rule_statuses(&self, active: ActivePolicy) -> Vec<RuleStatus> {
-        let policy = Arc::clone(&active.policy);
-        let mut everywhere = RuntimePolicy::clone(&policy);
-        everywhere.spec.namespace_selector = None;
-        everywhere.spec.label_selector = None;
-        everywhere.spec.workload_selector = None;
-        let active = ActivePolicy { policy: Arc::new(everywhere), ..active };
-        let Ok(mut set) = PolicySet::new([active], 0) else { return Vec::new() };
-        let rules = set.rule_set(&Workload::default(), Timestamp::now());
-        let held: HashMap<&str, RuleHolding> = rules
-            .rules
-            .iter()
-            .map(|rule| (&*rule.rule, holding(&self.setting.capabilities.holding(rule))))
-            .collect();
-        policy
-            .spec
-            .rules
-            .iter()
-            .map(|rule| RuleStatus {
-                name: rule.name.clone(),
-                action: format!("{:?}", rule.action),
-                severity: rule.severity,
-                holding: held.get(rule.name.as_str()).cloned().unwrap_or_else(|| {
-                    holding(&Holding::NotHeld { reason: String::from("the rule cannot be compiled") })
-                }),
-            })
-            .collect()
     }
 
     fn explanations(&self, explain: &Explain) -> Vec<Explanations> {
@@ -222,11 +190,40 @@ impl Manager {
                     rules: Arc::clone(known.rules.as_ref()?),
                     selected,
                     not_selected,
-                    capabilities: Arc::clone(&self.setting.capabilities),
                 })
             })
             .collect()
     }
+}
+
+/// Each rule of the policy, as the file has them, and how it is held.
+fn rule_statuses(capabilities: &Capabilities, active: ActivePolicy) -> Vec<RuleStatus> {
+    let policy = Arc::clone(&active.policy);
+    let mut everywhere = RuntimePolicy::clone(&policy);
+    everywhere.spec.namespace_selector = None;
+    everywhere.spec.label_selector = None;
+    everywhere.spec.workload_selector = None;
+    let active = ActivePolicy { policy: Arc::new(everywhere), ..active };
+    let Ok(mut set) = PolicySet::new([active], 0) else { return Vec::new() };
+    let rules = set.rule_set(&Workload::default(), Timestamp::now());
+    let held: HashMap<&str, RuleHolding> = rules
+        .rules
+        .iter()
+        .map(|rule| (&*rule.rule, holding(&capabilities.holding(rule))))
+        .collect();
+    policy
+        .spec
+        .rules
+        .iter()
+        .map(|rule| RuleStatus {
+            name: rule.name.clone(),
+            action: format!("{:?}", rule.action),
+            severity: rule.severity,
+            holding: held.get(rule.name.as_str()).cloned().unwrap_or_else(|| {
+                holding(&Holding::NotHeld { reason: String::from("the rule cannot be compiled") })
+            }),
+        })
+        .collect()
 }
 
 /// `Enforce`, `Audit`, or until when a policy is only audited.

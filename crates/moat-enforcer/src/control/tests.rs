@@ -31,10 +31,9 @@ fn explain(activity: ExplainActivity) -> Explanation {
         init_pid: 1,
         selected: vec![String::from("no-shells")],
         not_selected: Vec::new(),
-        capabilities: Arc::default(),
     };
     let question = Explain { pod: None, container: None, activity };
-    explained(container, &question, &Users::parse(b"www-data:x:33:33::/:/bin/sh\n")).unwrap()
+    explained(container, &Capabilities::default(), &question, &Users::parse(b"www-data:x:33:33::/:/bin/sh\n")).unwrap()
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use moat_event::FileOperation;
 use moat_policy::rule_set::Matcher;
 use moat_policy::{RuleIndex, RuleSet};
-use rustix::fs::{AtFlags, FileType, StatxFlags};
+use rustix::fs::{AtFlags, FileType, StatxFlags, StatxTimestamp};
 use rustix::io;
 
 use super::cgroup::{self, Cgroup};
@@ -197,25 +197,31 @@ struct Facts {
     unique: bool,
     /// Empty, and made less than a second ago.
     new: bool,
+    /// The last change of the file or of its names.
+    changed: SystemTime,
     directory: bool,
 }
 
 impl Facts {
     fn of(file: BorrowedFd<'_>, unique_mount: bool) -> io::Result<Facts> {
         let id = if unique_mount { MOUNT_ID_UNIQUE } else { StatxFlags::MNT_ID };
-        let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::SIZE | StatxFlags::BTIME | id;
+        let wanted = StatxFlags::TYPE
+            | StatxFlags::INO
+            | StatxFlags::SIZE
+            | StatxFlags::BTIME
+            | StatxFlags::CTIME
+            | id;
         let status = rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC, wanted)?;
-        let born = status.stx_btime;
-        let new = status.stx_size == 0 && status.stx_mask & StatxFlags::BTIME.bits() != 0 && {
-            let born = UNIX_EPOCH + Duration::new(born.tv_sec.try_into().unwrap_or(0), born.tv_nsec);
-            SystemTime::now().duration_since(born).is_ok_and(|age| age < Duration::from_secs(1))
-        };
+        let age = SystemTime::now().duration_since(system_time(status.stx_btime));
+        let young = age.is_ok_and(|age| age < Duration::from_secs(1));
+        let new = status.stx_size == 0 && status.stx_mask & StatxFlags::BTIME.bits() != 0 && young;
         Ok(Facts {
             identity: Identity {
                 device: (status.stx_dev_major, status.stx_dev_minor),
                 inode: status.stx_ino,
             },
             mount: status.stx_mnt_id,
+            changed: system_time(status.stx_ctime),
             unique: status.stx_mask & MOUNT_ID_UNIQUE.bits() != 0,
             new,
             directory: FileType::from_raw_mode(status.stx_mode.into()) == FileType::Directory,
@@ -223,8 +229,13 @@ impl Facts {
     }
 }
 
+fn system_time(time: StatxTimestamp) -> SystemTime {
+    UNIX_EPOCH + Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec)
+}
+
 /// A file, by every name that it must be judged under.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one file")]
 pub(super) struct Subject {
     /// The path that the container sees.
     pub path: Vec<u8>,
@@ -237,6 +248,8 @@ pub(super) struct Subject {
     /// On the container's root mount.
     pub on_root: bool,
     pub new: bool,
+    /// Neither changed nor renamed since the container started.
+    pub settled: bool,
     pub directory: bool,
 }
 
@@ -258,6 +271,7 @@ pub(super) struct Container {
     pub index: Arc<RuleIndex>,
     pub identities: Identities,
     pub needs: Needs,
+    started: SystemTime,
     /// Whether a rule asks for ancestors.
     pub asks_ancestors: bool,
 }
@@ -290,6 +304,7 @@ impl Container {
             index: Arc::clone(index),
             identities,
             needs: Needs::of(rules),
+            started: processes.started(scope.init_pid)?,
             asks_ancestors,
         })
     }
@@ -322,6 +337,7 @@ impl Container {
         subject.others.clear();
         subject.identity = Some(facts.identity);
         subject.new = facts.new;
+        subject.settled = facts.changed < self.started;
         subject.directory = facts.directory;
         subject.on_root = self.root.mounts.first().is_some_and(|(id, _)| *id == facts.mount);
         subject.unplaced = false;
@@ -360,9 +376,9 @@ impl Container {
         let inside = self.inside(&subject.path);
         let cut = subject.path.len() - inside.len();
         if inside == b"/" {
-            subject.path = b"/".to_vec()
+            subject.path = b"/".to_vec();
         } else {
-            drop(subject.path.drain(..cut))
+            drop(subject.path.drain(..cut));
         }
         subject.others.retain(|other| *other != subject.path);
         for index in 0..=subject.others.len() {

@@ -125,6 +125,28 @@ impl Group {
         self.call(libc::FAN_MARK_ADD | flags.0, mask, file.as_raw_fd(), ptr::null())
     }
 
+    /// Removes all marks and lets those go on who wait. Closing does the same only once no one else has the descriptor,
+    /// not even a child of ours between fork and exec.
+    pub fn shut(&self) -> io::Result<()> {
+        for span in [Span::Filesystem, Span::Mount] {
+            self.call(libc::FAN_MARK_FLUSH | span.flag(), 0, libc::AT_FDCWD, ptr::null())?;
+        }
+        let mut events = Vec::with_capacity(BATCH);
+        loop {
+            match self.read(&mut events) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The file of one event could not be opened; the kernel has answered that one itself.
+                Err(error) if error.raw_os_error() == Some(libc::EBADF) => return Err(error),
+                Err(_) | Ok(()) => {}
+            }
+            for file in events.drain(..).filter_map(|event| event.file) {
+                // Gone meanwhile, it needs no answer.
+                let _ = self.respond(file, true);
+            }
+        }
+    }
+
     /// Takes back every [`Group::ignore`].
     pub fn flush_ignored(&self) -> io::Result<()> {
         self.call(libc::FAN_MARK_FLUSH, 0, libc::AT_FDCWD, ptr::null())

@@ -49,8 +49,12 @@ impl Identities {
     /// Looks up every exact path of `rules` below `root`. Symbolic links are followed as the container would.
     pub fn resolve(rules: &RuleSet, root: BorrowedFd<'_>) -> io::Result<Identities> {
         let mut identities = Identities { paths: exact_paths(rules), ..Identities::default() };
-        identities.refresh(root)?;
+        identities.look_up_all(root, true)?;
         Ok(identities)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
     }
 
     /// The ruled paths that lead, or led, to this file.
@@ -58,16 +62,24 @@ impl Identities {
         self.by_identity.get(&identity).map_or(&[], Vec::as_slice)
     }
 
-    /// Looks the paths up again. A file that a path led to before stays ruled for as long as it exists.
-    pub fn refresh(&mut self, root: BorrowedFd<'_>) -> io::Result<()> {
-        self.pins.retain(|pin| pin.file.as_ref().is_some_and(|file| links(file.as_fd()) > 0));
+    /// Looks up again the paths on the container's root mount: on others, a server that the container runs could keep
+    /// us waiting. A file that a path led to before stays ruled for as long as it exists. True if a path
+    /// leads to another file now.
+    pub fn refresh(&mut self, root: BorrowedFd<'_>) -> io::Result<bool> {
+        self.look_up_all(root, false)
+    }
+
+    fn look_up_all(&mut self, root: BorrowedFd<'_>, across_mounts: bool) -> io::Result<bool> {
+        let mut changed = false;
+        self.pins.retain(|pin| match &pin.file {
+            Some(file) => links(file.as_fd()) > 0,
+            None => !across_mounts,
+        });
         for path in &self.paths {
-            let Some(pin) = look_up(path, root)? else { continue };
-            if !self
-                .pins
-                .iter()
-                .any(|known| known.identity == pin.identity && known.alias.path == pin.alias.path)
-            {
+            let Some(pin) = look_up(path, root, across_mounts)? else { continue };
+            let known = self.aliases(pin.identity);
+            changed |= known.is_empty();
+            if !known.iter().any(|alias| alias.path == pin.alias.path) {
                 self.pins.push(pin);
             }
         }
@@ -75,7 +87,7 @@ impl Identities {
         for pin in &self.pins {
             self.by_identity.entry(pin.identity).or_default().push(pin.alias.clone());
         }
-        Ok(())
+        Ok(changed)
     }
 }
 
@@ -98,14 +110,14 @@ fn exact_paths(rules: &RuleSet) -> Vec<Arc<[u8]>> {
     paths.into_iter().map(|path| path.as_bytes().into()).collect()
 }
 
-fn look_up(path: &Arc<[u8]>, root: BorrowedFd<'_>) -> io::Result<Option<Pin>> {
+fn look_up(path: &Arc<[u8]>, root: BorrowedFd<'_>, across_mounts: bool) -> io::Result<Option<Pin>> {
     let open = |resolve| {
         rustix::fs::openat2(root, &path[..], OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
     };
     let within = open(ResolveFlags::IN_ROOT | ResolveFlags::NO_XDEV);
     let (file, pinned) = match within {
         Ok(file) => (file, true),
-        Err(io::Errno::XDEV) => match open(ResolveFlags::IN_ROOT) {
+        Err(io::Errno::XDEV) if across_mounts => match open(ResolveFlags::IN_ROOT) {
             Ok(file) => (file, false),
             Err(error) => return absent(error),
         },

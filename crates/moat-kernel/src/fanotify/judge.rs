@@ -11,7 +11,7 @@ use moat_policy::activity::{Activity, Actor, Exec, FileAccess, FileSource};
 use moat_policy::decision::Verdict;
 use moat_policy::model::RuleAction;
 use moat_policy::rule_set::Matcher;
-use moat_policy::{Decision, RuleSet};
+use moat_policy::{Decision, EffectiveRule, RuleSet};
 use rustix::io;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -79,7 +79,7 @@ impl Judge {
         Ok(Judge { tasks, processes, describer: Describer::start()?, subject: Subject::default() })
     }
 
-    /// `cache` says whether a file without rules may be left alone from now on.
+    /// `cache` says whether new names of files are noticed.
     pub fn judge(
         &mut self,
         container: &Container,
@@ -282,9 +282,10 @@ fn aliases<'a>(container: &'a Container, subject: &Subject) -> &'a [Alias] {
     subject.identity.map_or(&[], |identity| container.identities.aliases(identity))
 }
 
-/// No rule can speak of this file: allowed, and not asked about again where a new name of it would be noticed.
+/// No rule can speak of this file: allowed, and not asked about again where a new name of it would be noticed (`cache`),
+/// or where it is the image's: a file on its way to a ruled name, written under another one first, is not.
 fn leave_alone(container: &Container, subject: &Subject, cache: bool, mask: u64) -> Answer {
-    let cache = cache && subject.on_root && container.root.span == Span::Filesystem;
+    let cache = (cache || subject.settled) && subject.on_root && container.root.span == Span::Filesystem;
     if cache { Answer::Ignore(mask) } else { Answer::Allow }
 }
 
@@ -346,7 +347,7 @@ fn judge_program(container: &Container, subject: &Subject, exec: Exec<'_>) -> St
         strictest.add(&decide(path), FileOperation::Read);
     }
     let is_allow_list = |index: Option<usize>| {
-        index.and_then(|index| container.rules.rules.get(index)).is_some_and(|rule| rule.is_allow_list())
+        index.and_then(|index| container.rules.rules.get(index)).is_some_and(EffectiveRule::is_allow_list)
     };
     for alias in aliases(container, subject) {
         let decision = decide(&alias.path);

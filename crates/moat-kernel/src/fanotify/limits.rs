@@ -33,10 +33,10 @@ impl GroupLimit {
 impl Drop for GroupLimit {
     fn drop(&mut self) {
         // Someone else may have set it meanwhile, who is not to be overruled.
-        if read().is_ok_and(|current| current == WANTED) {
-            if let Err(error) = fs::write(FILE, self.previous.to_string()) {
-                tracing::warn!(%error, sysctl = SYSCTL, "cannot put the limit back");
-            }
+        if read().is_ok_and(|current| current == WANTED)
+            && let Err(error) = fs::write(FILE, self.previous.to_string())
+        {
+            tracing::warn!(%error, sysctl = SYSCTL, "cannot put the limit back");
         }
     }
 }

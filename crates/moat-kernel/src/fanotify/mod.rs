@@ -21,9 +21,11 @@
 //! * `openat2` and `io_uring` do not let the purpose of an open be told: it must be allowed to read *and* to write.
 //! * A hard link made before the rules were applied, to a file that only a wildcard rules, has no ruled name. One made from
 //!   a file that replaced an exactly ruled one is known after a second.
-//! * A file without rules may be ignored from its first open on. Given a ruled name later (`rename`, `link`), it is watched
-//!   again once the kernel's notice is read, commonly within a millisecond. Its content is what the container could reach
-//!   before. Where the kernel gives no such notices on the file system (overlay before Linux 6.6), nothing is ignored.
+//! * A file without rules that has not changed since the container started is ignored from its first open on. Given a
+//!   ruled name by `rename` or `link` later, it stays so: at most a second under an exactly ruled name, until the next
+//!   change of rules under one that only a wildcard rules. Its content is what the container could reach before; files
+//!   that the container writes are never ignored (unless the file system tells of new names, as overlay does with
+//!   `nfs_export=on`: then all are, until the notice).
 //! * Volumes that share their file system with the node are watched by mount: a process that may mount can make another one
 //!   ([`FilePermissions::weaknesses`]). Mounts made after `apply` are seen at the next.
 //! * When the agent dies, the kernel lets all pass until it is back.
@@ -212,10 +214,8 @@ impl FilePermissions {
 impl Drop for FilePermissions {
     fn drop(&mut self) {
         self.send(Command::Stop);
-        if let Some(thread) = self.thread.take() {
-            if thread.join().is_err() {
-                tracing::error!("the thread that answers permission events panicked");
-            }
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that answers permission events panicked");
         }
     }
 }

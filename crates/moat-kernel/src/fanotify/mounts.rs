@@ -1,4 +1,4 @@
-//! Reads `/proc/PID/mountinfo` (proc_pid_mountinfo(5)) and chooses where the marks of a container go.
+//! Reads `/proc/PID/mountinfo` (`proc_pid_mountinfo(5)`) and chooses where the marks of a container go.
 //!
 //! The rule above all others: no mark on a file system that the node itself lives on.
 

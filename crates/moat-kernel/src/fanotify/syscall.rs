@@ -1,6 +1,6 @@
 //! What an open is for, read from the system call that the opener is blocked in.
 //!
-//! fanotify says that a file is opened, not how. `/proc/TID/syscall` (proc_pid_syscall(5)) has the number and the six
+//! fanotify says that a file is opened, not how. `/proc/TID/syscall` (`proc_pid_syscall(5)`) has the number and the six
 //! argument registers, which cannot change while the thread waits for our answer.
 
 use moat_event::FileOperation;

@@ -4,6 +4,8 @@
 use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use std::time::{Duration, SystemTime};
+
 use moat_event::Origin;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{self, Errno};
@@ -133,6 +135,21 @@ impl Processes {
         Status::parse(self.read(tid, "status")?).ok_or(Errno::SRCH)
     }
 
+    /// When a process started, to a hundredth of a second.
+    pub fn started(&mut self, pid: u32) -> io::Result<SystemTime> {
+        // Fields from the third on follow the name, which may have anything in it; the start is field 22
+        // (`proc_pid_stat(5)`), in ticks of USER_HZ since the boot.
+        let text = self.read(pid, "stat")?;
+        let fields = text.rsplit(|&byte| byte == b')').next().unwrap_or_default();
+        let ticks = str::from_utf8(fields).ok().and_then(|fields| fields.split_ascii_whitespace().nth(19));
+        let ticks: u64 = ticks.and_then(|ticks| ticks.parse().ok()).ok_or(Errno::SRCH)?;
+        let uptime = std::fs::read_to_string("/proc/uptime").map_err(|_| Errno::IO)?;
+        let uptime: f64 =
+            uptime.split(' ').next().and_then(|seconds| seconds.parse().ok()).ok_or(Errno::IO)?;
+        let since = Duration::from_secs_f64(uptime).saturating_sub(Duration::from_millis(ticks * 10));
+        Ok(SystemTime::now() - since)
+    }
+
     /// Why the thread opens the file that it waits for.
     pub fn purpose(&mut self, tid: u32) -> Purpose {
         self.read(tid, "syscall").map_or(Purpose::Unknown, Purpose::parse)
@@ -167,7 +184,7 @@ pub(super) fn without_deleted(path: &[u8]) -> Option<&[u8]> {
     path.strip_suffix(b" (deleted)")
 }
 
-/// `/proc/PID/uid_map` (user_namespaces(7)): how users of the node are called in the container.
+/// `/proc/PID/uid_map` (`user_namespaces(7)`): how users of the node are called in the container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct UidMap(Vec<(u32, u32, u32)>);
 

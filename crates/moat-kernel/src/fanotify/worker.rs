@@ -4,6 +4,7 @@
 //! Commands come between the turns.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -119,6 +120,7 @@ impl Worker {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => {
                     tracing::error!(%error, "cannot wait for permission events; what waits is let go");
+                    self.release_all();
                     return;
                 }
             }
@@ -126,6 +128,7 @@ impl Worker {
                 match event.data.u64() {
                     WAKE => {
                         if !self.obey() {
+                            self.release_all();
                             return;
                         }
                     }
@@ -156,8 +159,13 @@ impl Worker {
             if watched.refresh.is_some_and(|due| due <= now) {
                 watched.refresh = None;
                 let container = &mut watched.container;
-                if let Err(error) = container.identities.refresh(container.root.directory.as_fd()) {
-                    tracing::warn!(%error, cgroup = container.cgroup, "cannot look up ruled paths again");
+                match container.identities.refresh(container.root.directory.as_fd()) {
+                    Ok(false) => {}
+                    Ok(true) => forget_ignored(watched),
+                    Err(error) => {
+                        let cgroup = container.cgroup;
+                        tracing::warn!(%error, cgroup, "cannot look up ruled paths again");
+                    }
                 }
             }
         }
@@ -190,19 +198,18 @@ impl Worker {
         let cgroup = container.cgroup;
         if let Some((token, watched)) =
             self.tokens.get(&cgroup).and_then(|token| Some((token, self.watched.get_mut(token)?)))
+            && Arc::ptr_eq(&watched.group, &group)
         {
-            if Arc::ptr_eq(&watched.group, &group) {
-                if let (None, Some(changes)) = (&watched.changes, changes) {
-                    epoll::add(&self.epoll, &*changes, EventData::new_u64(token + 1), EventFlags::IN)?;
-                    watched.changes = Some(changes);
-                }
-                // First the rules, then what was ignored under the old ones.
-                watched.container = container;
-                watched.ignored = 0;
-                watched.flood.flush(Instant::now()).for_each(|record| self.sink.put(record));
-                watched.flood = Flood::default();
-                return watched.group.flush_ignored();
+            if let (None, Some(changes)) = (&watched.changes, changes) {
+                epoll::add(&self.epoll, &*changes, EventData::new_u64(token + 1), EventFlags::IN)?;
+                watched.changes = Some(changes);
             }
+            // First the rules, then what was ignored under the old ones.
+            watched.container = container;
+            watched.ignored = 0;
+            watched.flood.flush(Instant::now()).for_each(|record| self.sink.put(record));
+            watched.flood = Flood::default();
+            return watched.group.flush_ignored();
         }
         let token = self.next_token;
         self.next_token += 2;
@@ -223,10 +230,18 @@ impl Worker {
             return;
         };
         watched.flood.flush(Instant::now()).for_each(|record| self.sink.put(record));
-        // Another owner may keep the group open for a moment; nothing of it is to be served meanwhile.
         let _ = epoll::delete(&self.epoll, &*watched.group);
+        if let Err(error) = watched.group.shut() {
+            tracing::warn!(%error, cgroup, "cannot remove the marks of a container");
+        }
         if let Some(changes) = &watched.changes {
             let _ = epoll::delete(&self.epoll, &**changes);
+        }
+    }
+
+    fn release_all(&mut self) {
+        for cgroup in self.tokens.keys().copied().collect::<Vec<_>>() {
+            self.release(cgroup);
         }
     }
 
@@ -240,19 +255,22 @@ impl Worker {
             // Before any event: what was ignored may have come under a rule.
             if changes.drain().unwrap_or(true) {
                 forget_ignored(watched);
-                watched.refresh.get_or_insert_with(|| Instant::now() + REFRESH);
             }
         }
         if !asks {
             return;
         }
         self.events.clear();
-        if let Err(error) = watched.group.read(&mut self.events) {
-            if !matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) {
-                // The kernel could not open the file for us, and has refused that open itself.
-                self.counters.failed.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(%error, cgroup = watched.container.cgroup, "an open was refused because it could not be judged");
-            }
+        if let Err(error) = watched.group.read(&mut self.events)
+            && !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+        {
+            // The kernel could not open the file for us, and has refused that open itself.
+            self.counters.failed.fetch_add(1, Ordering::Relaxed);
+            let cgroup = watched.container.cgroup;
+            tracing::debug!(%error, cgroup, "an open was refused because it could not be judged");
+        }
+        if !self.events.is_empty() && !watched.container.identities.is_empty() {
+            watched.refresh.get_or_insert_with(|| Instant::now() + REFRESH);
         }
         for event in self.events.drain(..) {
             answer(&mut self.judge, watched, event, self.ignore, &self.sink, &self.counters);

@@ -82,12 +82,14 @@ fn the_nodes_own_root_is_never_marked() {
     assert!(agent.try_apply(&scope, vec![file(Block, &["/etc/secret"], &[Read])]).is_err());
 }
 
+/// Denied opens in the flood.
+const DENIALS: u64 = 2000;
+
 #[test]
 fn a_flood_is_counted_and_keeps_no_one_waiting() {
     if !available() {
         return;
     }
-    const DENIALS: u64 = 2000;
     let (mut agent, mut noisy, mut quiet) = (Agent::start(), Sandbox::start(), Sandbox::start());
     agent.apply(&noisy, vec![file(Block, &["/etc/secret"], &[Read])]);
     agent.apply(&quiet, vec![file(Block, &["/etc/secret"], &[Read])]);
@@ -102,11 +104,11 @@ fn a_flood_is_counted_and_keeps_no_one_waiting() {
     let (mut counted, mut records) = (0, 0);
     let deadline = Instant::now() + Duration::from_secs(20);
     while counted < DENIALS && Instant::now() < deadline {
-        if let Ok(record) = agent.records.recv_timeout(Duration::from_secs(2)) {
-            if record.cgroup == noisy.scope.cgroup {
-                counted += record.count;
-                records += 1;
-            }
+        if let Ok(record) = agent.records.recv_timeout(Duration::from_secs(2))
+            && record.cgroup == noisy.scope.cgroup
+        {
+            counted += record.count;
+            records += 1;
         }
     }
     assert_eq!(counted, DENIALS);

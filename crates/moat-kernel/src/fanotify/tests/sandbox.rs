@@ -145,8 +145,8 @@ impl Sandbox {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let cgroup = cgroup_mount().unwrap().join(format!("moat-test-{}-{number}", std::process::id()));
         fs::create_dir(&cgroup).unwrap();
-        let script = format!(
-            r#"set -e
+        let image = format!(
+            r"set -e
 cd {directory}
 mkdir -p lower/bin lower/etc/keys lower/opt lower/proc lower/old lower/tmp lower/data lower/shm upper work merged volume
 for name in busybox id env; do cp /bin/busybox lower/bin/$name; done
@@ -155,6 +155,14 @@ for name in sh cat ln mv cp mount umount unshare chroot mkdir echo true rm ls to
 for name in secret conf keys/one; do echo 'secret!' > lower/etc/$name; done
 echo plain > lower/tmp/plain
 echo 'secret!' > volume/secret
+",
+            directory = directory.path().display(),
+        );
+        // Before the container starts, as images are.
+        assert!(Command::new("/bin/sh").args(["-c", &image]).status().unwrap().success());
+        let script = format!(
+            r"set -e
+cd {directory}
 mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged
 cd merged
 mount -t proc proc proc
@@ -162,7 +170,7 @@ mount -t proc proc proc
 echo $$ > {cgroup}/cgroup.procs
 pivot_root . old
 exec /bin/sh -c 'umount -l /old; exec /bin/sh' 2>&1
-"#,
+",
             directory = directory.path().display(),
             cgroup = cgroup.display(),
         );
