@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 int main(void)
@@ -22,13 +21,13 @@ int main(void)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		while (getppid() == self)
 			pause();
+		return 0;
 	}
-	if (victim < 0 || ptrace(PTRACE_ATTACH, victim, 0, 0) < 0) {
+	if (victim < 0 || ptrace(PTRACE_SEIZE, victim, 0, PTRACE_O_EXITKILL) < 0) {
 		fprintf(stderr, "trace-process: attach: %s\n", strerror(errno));
 		status = 1;
 	} else {
-		waitpid(victim, NULL, 0);
-		printf("attached to another process and stopped it\n");
+		printf("attached to another process\n");
 	}
 	if (victim > 0)
 		kill(victim, SIGKILL);

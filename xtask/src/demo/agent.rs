@@ -29,6 +29,7 @@ const ASK: Duration = Duration::from_millis(20);
 pub struct Agent {
     child: Child,
     log: PathBuf,
+    pub program: PathBuf,
     pub control: PathBuf,
     pub policies: PathBuf,
     pub events_file: PathBuf,
@@ -50,7 +51,8 @@ impl Agent {
         // A file of an earlier run would be written on.
         File::create(&events_file)?;
         let log = File::create(at("moat.log"))?;
-        let mut child = Command::new(program("moat")?)
+        let program = program("moat")?;
+        let mut child = Command::new(&program)
             .args(["up", "--runtime", "containerd", "--socket"])
             .arg(containerd.socket())
             .args(["--oci-runtime", containerd.oci_runtime()])
@@ -88,7 +90,15 @@ impl Agent {
         });
         let events =
             serving.await.with_context(|| format!("moat up does not serve {}", control.display()))??;
-        Ok(Agent { child, control, log: at("moat.log"), policies: at("policies"), events_file, events })
+        Ok(Agent {
+            child,
+            program,
+            control,
+            log: at("moat.log"),
+            policies: at("policies"),
+            events_file,
+            events,
+        })
     }
 
     /// Copies policies into the watched folder and waits until they are in force in the pod.

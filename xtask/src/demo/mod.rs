@@ -250,7 +250,10 @@ impl Demo {
         for (name, text) in [
             ("policies", format!("change the files in {}", show(&self.agent.policies))),
             ("events", format!("tail -f {}", show(&self.agent.events_file))),
-            ("moat", format!("target/debug/moat --control {} policy list", show(&self.agent.control))),
+            (
+                "moat",
+                format!("{} --control {} policy list", show(&self.agent.program), show(&self.agent.control)),
+            ),
             ("containers", format!("ctr --address {} --namespace k8s.io tasks list", show(&socket))),
         ] {
             terminal::aspect(name, &text);

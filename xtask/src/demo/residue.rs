@@ -17,13 +17,14 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// Adds the programs that a process holds a descriptor of, or of a link to (proc_pid_fdinfo(5)).
+    /// Adds the programs that a process holds a descriptor of, or of a link to, by its `/proc/PID/fdinfo`.
     pub fn add_programs_of(&mut self, pid: u32) -> Result<()> {
         let folder = format!("/proc/{pid}/fdinfo");
         for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))? {
             // One that was closed meanwhile is gone.
             let Ok(text) = fs::read_to_string(entry?.path()) else { continue };
-            let ids = text.lines().filter_map(|line| line.strip_prefix("prog_id:")?.trim().parse::<u32>().ok());
+            let ids =
+                text.lines().filter_map(|line| line.strip_prefix("prog_id:")?.trim().parse::<u32>().ok());
             self.programs.extend(ids);
         }
         Ok(())
