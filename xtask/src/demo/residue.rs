@@ -23,7 +23,7 @@ impl Marks {
         for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))? {
             // One that was closed meanwhile is gone.
             let Ok(text) = fs::read_to_string(entry?.path()) else { continue };
-            let ids = text.lines().filter_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok());
+            let ids = text.lines().filter_map(|line| line.strip_prefix("prog_id:")?.trim().parse::<u32>().ok());
             self.programs.extend(ids);
         }
         Ok(())
