@@ -14,7 +14,7 @@ use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use crate::containers::{Explanations, Query, holding, users};
+use crate::containers::{Explanations, Query, holding};
 use crate::events::Journal;
 
 mod question;
@@ -138,7 +138,7 @@ impl Control {
         let proc = self.proc.clone();
         // Compiling thousands of rules takes its time.
         let explained = spawn_blocking(move || {
-            let users = users::read(&proc, chosen.init_pid)
+            let users = moat_kernel::users::read(&proc, chosen.init_pid)
                 .map_err(|error| format!("the container's users cannot be read: {error}"))?;
             explained(chosen, &capabilities, &explain, &users)
         });

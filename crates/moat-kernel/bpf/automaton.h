@@ -39,3 +39,17 @@ static long run_step(u32 i, struct run *r)
 		collect(r, r->state);
 	return 0;
 }
+
+/* The step at the end of the input: the state after it. */
+static __always_inline u32 finish(struct run *r)
+{
+	if (!r->state)
+		return 0;
+	u32 index = r->state + r->automaton->end_class;
+	u32 *end = bpf_map_lookup_elem(r->table, &index);
+	if (!end)
+		return 0;
+	if (r->bits && *end >= r->automaton->min_match)
+		collect(r, *end);
+	return *end;
+}

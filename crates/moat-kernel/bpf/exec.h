@@ -39,15 +39,18 @@ static long argument_chunk(u32 i, struct arguments *a)
 	return !a->state;
 }
 
-/* Which argument expressions match. argv lies in user memory with a NUL behind each string; the automaton
- * takes a NUL as the space that joins them, and the last one is left out. */
-static __noinline u32 match_arguments(struct task_struct *task, u64 key, u64 *bits)
+/* Notes which argument expressions of one automaton match; 1 where the arguments could not be read. argv lies
+ * in user memory with a NUL behind each string; the automaton takes a NUL as the space that joins them, and
+ * the last one is left out. */
+__noinline u32 match_arguments(u64 key)
 {
 	u32 zero = 0;
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &zero);
 	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &zero);
-	if (!buffer || !task || !bits)
+	if (!f || !buffer)
 		return 1;
-	struct arguments a = { .bytes = buffer->bytes, .bits = bits };
+	struct arguments a = { .bytes = buffer->bytes, .bits = f->argument_bits };
 	a.automaton = bpf_map_lookup_elem(&automata, &key);
 	a.table = bpf_map_lookup_elem(&automaton_tables, &key);
 	if (!a.automaton || !a.table)
@@ -57,18 +60,30 @@ static __noinline u32 match_arguments(struct task_struct *task, u64 key, u64 *bi
 	if (a.end > a.from)
 		a.end -= 1;
 	a.state = a.automaton->start;
-	struct run r = { .automaton = a.automaton, .table = a.table, .bits = bits };
-	if (a.state >= a.automaton->min_match)
-		collect(&r, a.state);
 	bpf_loop(ARGUMENT_CHUNKS, argument_chunk, &a, 0);
 	if (a.failed || (a.state && a.from != a.end))
 		return 1;
-	if (!a.state)
-		return 0;
-	u32 index = a.state + a.automaton->end_class;
-	u32 *end = bpf_map_lookup_elem(a.table, &index);
-	if (end && *end >= a.automaton->min_match)
-		collect(&r, *end);
+	struct run r = { .automaton = a.automaton, .table = a.table, .bits = a.bits, .state = a.state };
+	finish(&r);
+	return 0;
+}
+
+static long argument_group(u32 group, struct facts **f)
+{
+	if (match_arguments(AUTOMATON_KEY((*f)->profile, AUTOMATON_ARGUMENTS, group))) {
+		count(COUNTER_UNREADABLE);
+		(*f)->arguments_unreadable = 1;
+	}
+	return 0;
+}
+
+struct name_runs {
+	u32 profile, length;
+};
+
+static long name_group(u32 group, struct name_runs *n)
+{
+	run_automaton(AUTOMATON_KEY(n->profile, AUTOMATON_NAME, group), 0, n->length);
 	return 0;
 }
 
@@ -86,7 +101,8 @@ static __noinline int report_exec(struct task_struct *task, struct linux_binprm 
 	}
 	describe_actor(r, task);
 
-	u32 offset = path_walk(&bprm->file->f_path, buffer->bytes);
+	struct file *program = BPF_CORE_READ(bprm, file);
+	u32 offset = path_walk((u64)&program->f_path, 1);
 	r->path_length = append(out, &end, buffer->bytes + (offset & (PATH_LIMIT - 1)), PATH_LIMIT - offset, PATH_LIMIT);
 
 	u64 from = BPF_CORE_READ(task, mm, arg_start), till = BPF_CORE_READ(task, mm, arg_end);
@@ -103,11 +119,11 @@ static __noinline int report_exec(struct task_struct *task, struct linux_binprm 
 	struct file *parent = BPF_CORE_READ(task, real_parent, mm, exe_file);
 	r->parent_length = 0;
 	if (parent) {
-		offset = path_walk(&parent->f_path, buffer->bytes);
+		offset = path_walk((u64)&parent->f_path, 1);
 		r->parent_length = append(out, &end, buffer->bytes + (offset & (PATH_LIMIT - 1)), PATH_LIMIT - offset, 512);
 	}
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);
-	offset = path_walk(&fs->pwd, buffer->bytes);
+	offset = path_walk((u64)&fs->pwd, 1);
 	r->directory_length = append(out, &end, buffer->bytes + (offset & (PATH_LIMIT - 1)), PATH_LIMIT - offset, 512);
 
 	if (end <= 2 * (PATH_LIMIT + ARGUMENTS_KEPT))
@@ -138,19 +154,11 @@ static __noinline int judge_exec(struct task_struct *task, struct linux_binprm *
 	f->enforced = f->audited = NONE;
 	f->profile = profile;
 	f->role = role;
-	if (needs & NEED_ARGUMENTS) {
-		for (u32 group = 0; group < GROUPS; group++) {
-			if (group >= (p->groups >> 8 * AUTOMATON_ARGUMENTS & 255))
-				break;
-			if (match_arguments(task, AUTOMATON_KEY(profile, AUTOMATON_ARGUMENTS, group), f->argument_bits)) {
-				count(COUNTER_UNREADABLE);
-				f->arguments_unreadable = 1;
-			}
-		}
-	}
+	if (needs & NEED_ARGUMENTS)
+		bpf_loop(p->groups >> 8 * AUTOMATON_ARGUMENTS & 255, argument_group, &f, 0);
 	f->source = source_of(bprm->file, c->root_device);
 	if (needs & (NEED_PARENT | NEED_PARENT_PATH))
-		f->parents = ancestor_sets(task, profile, needs);
+		f->parents = ancestor_sets(profile, needs);
 	if (needs & NEED_USER) {
 		struct number_key key = { .profile = profile, .kind = NUMBER_USER, .number = BPF_CORE_READ(task, cred, uid.val) };
 		struct lists *mask = bpf_map_lookup_elem(&numbers, &key);
@@ -168,14 +176,12 @@ static __noinline int judge_exec(struct task_struct *task, struct linux_binprm *
 	}
 	if (needs & NEED_NAME_AUTOMATON && name_length < 256) {
 		bpf_probe_read_kernel(buffer->bytes, name_length & 255, name);
-		for (u32 group = 0; group < GROUPS; group++) {
-			if (group >= (p->groups >> 8 * AUTOMATON_NAME & 255))
-				break;
-			run_automaton(AUTOMATON_KEY(profile, AUTOMATON_NAME, group), buffer->bytes, name_length, f->name_bits);
-		}
+		struct name_runs n = { .profile = profile, .length = name_length };
+		bpf_loop(p->groups >> 8 * AUTOMATON_NAME & 255, name_group, &n, 0);
 	}
 	if (needs & (NEED_PATH | NEED_PREFIX | NEED_PATH_AUTOMATON)) {
-		u32 offset = path_walk(&bprm->file->f_path, buffer->bytes);
+		struct file *program = BPF_CORE_READ(bprm, file);
+		u32 offset = path_walk((u64)&program->f_path, 0);
 		u32 length = PATH_LIMIT - offset;
 		const char *path = buffer->bytes + (offset & (PATH_LIMIT - 1));
 		if (needs & NEED_PATH && length < TEXT_MAX) {
@@ -197,7 +203,7 @@ static __noinline int judge_exec(struct task_struct *task, struct linux_binprm *
 		}
 		if (needs & NEED_PATH_AUTOMATON) {
 			u64 key = AUTOMATON_KEY(profile, AUTOMATON_PATH, 0);
-			u32 state = run_automaton(key, path, length, NULL);
+			u32 state = run_automaton(key, offset, length);
 			struct automaton *automaton = bpf_map_lookup_elem(&automata, &key);
 			void *table = bpf_map_lookup_elem(&automaton_tables, &key);
 			if (automaton && table && state && state >= automaton->min_match) {

@@ -111,56 +111,64 @@ static __always_inline struct lists *text_lists(u32 profile, u16 kind, const cha
 {
 	u32 zero = 0;
 	struct text_key *key = bpf_map_lookup_elem(&text_keys, &zero);
-	if (!key || length > TEXT_MAX)
+	if (!key || length >= TEXT_MAX)
 		return NULL;
 	__builtin_memset(key, 0, sizeof(*key));
 	key->profile = profile;
 	key->kind = kind;
 	key->length = length;
-	if (length < TEXT_MAX)
-		bpf_probe_read_kernel(key->text, length & 255, text);
+	bpf_probe_read_kernel(key->text, length & 255, text);
 	return bpf_map_lookup_elem(&texts, key);
 }
 
-/* What a task's executable and its ancestors in the same container are called. */
-static __noinline u64 ancestor_sets(struct task_struct *task, u32 profile, u32 needs)
+struct lineage {
+	struct task_struct *parent;
+	struct cgroup *own;
+	struct path_buffer *buffer;
+	u64 sets;
+	u32 profile, needs;
+};
+
+static long ancestor_step(u32 i, struct lineage *l)
 {
-	u64 sets = 0;
-	u32 one = 1;
-	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &one);
-	if (!buffer || !task)
-		return 0;
-	struct cgroup *own = cgroup_of(task);
-	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
-	for (int i = 0; i < 16; i++) {
-		if (!parent || cgroup_of(parent) != own)
-			break;
-		struct file *file = BPF_CORE_READ(parent, mm, exe_file);
-		if (!file)
-			break;
-		if (needs & NEED_PARENT) {
-			struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-			u32 length = BPF_CORE_READ(dentry, d_name.len);
-			const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
-			struct lists *mask = length < TEXT_MAX ? text_lists(profile, TEXT_PARENT_NAME, (const char *)name, length) : NULL;
-			if (mask)
-				sets |= (u64)mask->match_count << 32 | mask->match_offset;
-		}
-		if (needs & NEED_PARENT_PATH) {
-			u32 offset = path_walk(&file->f_path, buffer->bytes);
-			u32 length = PATH_LIMIT - offset;
-			if (length < TEXT_MAX) {
-				struct lists *mask = text_lists(profile, TEXT_PARENT_PATH, buffer->bytes + (offset & (PATH_LIMIT - 1)), length);
-				if (mask)
-					sets |= (u64)mask->match_count << 32 | mask->match_offset;
-			}
-		}
-		struct task_struct *above = BPF_CORE_READ(parent, real_parent);
-		if (above == parent)
-			break;
-		parent = above;
+	struct task_struct *parent = l->parent;
+	struct lists *mask;
+
+	if (!parent || cgroup_of(parent) != l->own)
+		return 1;
+	struct file *file = BPF_CORE_READ(parent, mm, exe_file);
+	if (!file)
+		return 1;
+	if (l->needs & NEED_PARENT) {
+		struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+		u32 length = BPF_CORE_READ(dentry, d_name.len);
+		mask = text_lists(l->profile, TEXT_PARENT_NAME, (const char *)BPF_CORE_READ(dentry, d_name.name), length);
+		if (mask)
+			l->sets |= (u64)mask->match_count << 32 | mask->match_offset;
 	}
-	return sets;
+	if (l->needs & NEED_PARENT_PATH) {
+		u32 offset = path_walk((u64)&file->f_path, 1);
+		mask = text_lists(l->profile, TEXT_PARENT_PATH, l->buffer->bytes + (offset & (PATH_LIMIT - 1)), PATH_LIMIT - offset);
+		if (mask)
+			l->sets |= (u64)mask->match_count << 32 | mask->match_offset;
+	}
+	l->parent = BPF_CORE_READ(parent, real_parent);
+	return l->parent == parent;
+}
+
+/* Which sets of ancestors apply to the current task: its ancestors in the same container. */
+__noinline u64 ancestor_sets(u32 profile, u32 needs)
+{
+	u32 one = 1;
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct lineage l = { .profile = profile, .needs = needs };
+	l.buffer = bpf_map_lookup_elem(&path_buffers, &one);
+	if (!l.buffer)
+		return 0;
+	l.own = cgroup_of(task);
+	l.parent = BPF_CORE_READ(task, real_parent);
+	bpf_loop(16, ancestor_step, &l, 0);
+	return l.sets;
 }
 
 /* Where the file of a program comes from: the image's layers, or not. The container's root file system is
@@ -178,11 +186,19 @@ static __always_inline u32 source_of(struct file *file, u32 root_device)
 	return BPF_CORE_READ(overlay, __upperdentry) ? SOURCE_ADDED : SOURCE_IMAGE;
 }
 
-/* The state after the last byte, 0 where nothing can match. */
-static __noinline u32 run_automaton(u64 key, const char *bytes, u32 length, u64 *bits)
+/* Runs one automaton over `length` bytes of path buffer 0 from `offset` on. The state after the end, 0 where
+ * nothing can match; what an automaton of names finds on the way goes to the facts. */
+__noinline u32 run_automaton(u64 key, u32 offset, u32 length)
 {
-	struct run r = { .bytes = bytes, .length = length, .bits = bits };
-	r.mask = (key & 255) == AUTOMATON_NAME ? 255 : PATH_LIMIT - 1;
+	u32 zero = 0;
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &zero);
+	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &zero);
+	if (!f || !buffer)
+		return 0;
+	struct run r = { .length = length };
+	r.bytes = buffer->bytes + (offset & (PATH_LIMIT - 1));
+	r.mask = PATH_LIMIT - 1;
+	r.bits = (key & 255) == AUTOMATON_NAME ? f->name_bits : NULL;
 	r.automaton = bpf_map_lookup_elem(&automata, &key);
 	if (!r.automaton)
 		return 0;
@@ -190,16 +206,6 @@ static __noinline u32 run_automaton(u64 key, const char *bytes, u32 length, u64 
 	if (!r.table)
 		return 0;
 	r.state = r.automaton->start;
-	if (r.bits && r.state >= r.automaton->min_match)
-		collect(&r, r.state);
 	bpf_loop(length, run_step, &r, 0);
-	if (!r.state)
-		return 0;
-	u32 index = r.state + r.automaton->end_class;
-	u32 *end = bpf_map_lookup_elem(r.table, &index);
-	if (!end)
-		return 0;
-	if (r.bits && *end >= r.automaton->min_match)
-		collect(&r, *end);
-	return *end;
+	return finish(&r);
 }

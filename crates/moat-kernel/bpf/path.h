@@ -49,22 +49,27 @@ static long walk_step(u32 i, struct walk *w)
 	return 0;
 }
 
-/* Writes the path as the container sees it, without a final NUL, at the end of the first PATH_LIMIT bytes;
- * returns the offset of its first byte. The container's root is the namespace's, not a chroot's: a
- * process cannot change its paths by changing its root. */
-static __noinline u32 path_walk(struct path *path, char *bytes)
+/* Writes the path as the container sees it, without a final NUL, at the end of the first PATH_LIMIT bytes of
+ * path buffer `slot`; returns the offset of its first byte. The container's root is the namespace's, not a
+ * chroot's: a process cannot change its paths by changing its root.
+ *
+ * Functions that are not static are verified once and not at every call: that keeps loading quick. They take
+ * numbers, `path` is the address of a struct path. */
+__noinline u32 path_walk(u64 path, u32 slot)
 {
-	if (!path || !bytes)
+	struct path *from = (struct path *)path;
+	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &slot);
+	if (!buffer)
 		return PATH_LIMIT;
 	struct walk w = {};
-	w.bytes = bytes;
+	w.bytes = buffer->bytes;
 	w.offset = PATH_LIMIT;
-	w.dentry = BPF_CORE_READ(path, dentry);
-	w.mount = real_mount(BPF_CORE_READ(path, mnt));
+	w.dentry = BPF_CORE_READ(from, dentry);
+	w.mount = real_mount(BPF_CORE_READ(from, mnt));
 	bpf_loop(256, walk_step, &w, 0);
 	if (w.offset == PATH_LIMIT) {
 		w.offset = PATH_LIMIT - 1;
-		bytes[PATH_LIMIT - 1] = '/';
+		buffer->bytes[PATH_LIMIT - 1] = '/';
 	}
 	return w.offset;
 }

@@ -35,14 +35,14 @@ static __always_inline u64 argument(struct pt_regs *regs, s8 index)
 	return 0;
 }
 
-/* The directory, or the file itself, that a descriptor stands for; the working directory for AT_FDCWD. */
-static __noinline u32 descriptor_path(struct task_struct *task, s32 descriptor, char *bytes)
+/* The directory, or the file itself, that a descriptor of the current task stands for; the working directory for
+ * AT_FDCWD. Written to path buffer 0. */
+__noinline u32 descriptor_path(s32 descriptor)
 {
-	if (!task || !bytes)
-		return PATH_LIMIT;
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	if (descriptor == AT_FDCWD) {
 		struct fs_struct *fs = BPF_CORE_READ(task, fs);
-		return path_walk(&fs->pwd, bytes);
+		return path_walk((u64)&fs->pwd, 0);
 	}
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	if (descriptor < 0 || (u32)descriptor >= BPF_CORE_READ(table, max_fds))
@@ -51,7 +51,7 @@ static __noinline u32 descriptor_path(struct task_struct *task, s32 descriptor, 
 	bpf_probe_read_kernel(&file, sizeof(file), &slots[descriptor]);
 	if (!file)
 		return PATH_LIMIT;
-	return path_walk(&file->f_path, bytes);
+	return path_walk((u64)&file->f_path, 0);
 }
 
 static __always_inline u32 append_string(struct record_buffer *b, u32 *end, u64 from)
@@ -66,9 +66,9 @@ static __always_inline u32 append_string(struct record_buffer *b, u32 *end, u64 
 	return length - 1;
 }
 
-static __always_inline u32 append_descriptor(struct record_buffer *b, u32 *end, struct task_struct *task, char *scratch, s32 descriptor)
+static __always_inline u32 append_descriptor(struct record_buffer *b, u32 *end, char *scratch, s32 descriptor)
 {
-	u32 offset = descriptor_path(task, descriptor, scratch);
+	u32 offset = descriptor_path(descriptor);
 	return append(b, end, scratch + (offset & (PATH_LIMIT - 1)), PATH_LIMIT - offset, PATH_LIMIT);
 }
 
@@ -94,10 +94,10 @@ static __noinline int report_file_call(struct task_struct *task, struct pt_regs 
 	describe_actor(r, task);
 	if (call->path >= 0)
 		r->path_length = append_string(out, &end, argument(regs, call->path));
-	r->arguments_length = append_descriptor(out, &end, task, buffer->bytes, call->directory >= 0 ? (s32)argument(regs, call->directory) : AT_FDCWD);
+	r->arguments_length = append_descriptor(out, &end, buffer->bytes, call->directory >= 0 ? (s32)argument(regs, call->directory) : AT_FDCWD);
 	if (call->path2 >= 0) {
 		r->parent_length = append_string(out, &end, argument(regs, call->path2));
-		r->directory_length = append_descriptor(out, &end, task, buffer->bytes, call->directory2 >= 0 ? (s32)argument(regs, call->directory2) : AT_FDCWD);
+		r->directory_length = append_descriptor(out, &end, buffer->bytes, call->directory2 >= 0 ? (s32)argument(regs, call->directory2) : AT_FDCWD);
 	}
 	r->values[0] = argument(regs, 1);
 	r->values[1] = argument(regs, 2);

@@ -12,6 +12,7 @@ pub mod probe;
 mod process;
 pub mod record;
 pub mod scope;
+pub mod users;
 
 pub use capability::{Capabilities, Holding};
 pub use driver::{ApplyError, Driver, Held};

@@ -11,7 +11,6 @@ mod inventory;
 mod manager;
 mod report;
 mod scope;
-pub mod users;
 
 pub use manager::{Inputs, Manager};
 pub use report::{Explanations, Query, Setting, holding};

@@ -45,6 +45,20 @@ impl Holds {
             .collect()
     }
 
+    /// Takes over the starts that an agent before us held and could not let go: processes that are stopped before
+    /// their first instruction.
+    pub fn adopt(&self, cgroup: u64, members: &[u32]) {
+        for &pid in members.iter().filter(|pid| lookup(&self.map, **pid).is_none() && waits_at_entry(**pid)) {
+            let Some(started) = started(pid) else { continue };
+            let mut hold = [0; 16];
+            hold[..8].copy_from_slice(&cgroup.to_ne_bytes());
+            hold[8..].copy_from_slice(&started.to_ne_bytes());
+            if let Err(error) = self.map.update(&pid.to_ne_bytes(), &hold, MapFlags::ANY) {
+                tracing::warn!(pid, %error, "cannot take over a start that waits");
+            }
+        }
+    }
+
     /// The container's rules are in force: judges its waiting starts, then lets them go on or ends them.
     pub fn settle(&self, scope: &ContainerScope, judge: Option<&Judge>, tasks: &Tasks, sink: &Sink) {
         for hold in self.all().into_iter().filter(|hold| hold.cgroup == scope.cgroup) {
@@ -91,6 +105,24 @@ fn started(pid: u32) -> Option<u64> {
     let (_, after) = stat.rsplit_once(')')?;
     let ticks: u64 = after.split_whitespace().nth(19)?.parse().ok()?;
     Some(ticks * 10_000_000)
+}
+
+/// Whether a process is stopped and has not run an instruction of its program: its stack pointer still is where
+/// the kernel set it (`proc_pid_stat(5)`, fields 3 and 28; `proc_pid_syscall(5)`).
+fn waits_at_entry(pid: u32) -> bool {
+    let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).ok();
+    let entry = || -> Option<bool> {
+        let stat = read("stat")?;
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        if fields.next()? != "T" {
+            return Some(false);
+        }
+        let start: u64 = fields.nth(24)?.parse().ok()?;
+        let call = read("syscall")?;
+        let pointer = call.split_whitespace().rev().nth(1)?.strip_prefix("0x")?.to_owned();
+        Some(start != 0 && u64::from_str_radix(&pointer, 16).ok()? == start)
+    };
+    entry().unwrap_or(false)
 }
 
 /// The hold of a process.

@@ -20,13 +20,13 @@ mod tasks;
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, RwLock};
 
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle};
 use moat_event::{Loss, LossStage};
-use moat_policy::{RuleIndex, RuleSet, Users};
+use moat_policy::{RuleIndex, RuleSet};
 
 pub(crate) use self::attempt::{overlay_layout_known, try_lsm, try_programs};
 pub use self::tasks::Tasks;
@@ -40,7 +40,7 @@ use self::profiles::{Profile, Profiles};
 use self::reader::Reader;
 use crate::driver::{ApplyError, Driver, Held};
 use crate::fanotify::FilePermissions;
-use crate::{ContainerScope, Sink};
+use crate::{ContainerScope, Sink, users};
 
 /// What the guard needs to know about the node.
 #[derive(Debug, Clone)]
@@ -157,7 +157,8 @@ impl Guard {
         let rules = rules.as_ref();
         let profile = match rules {
             Some(rules) if !rules.rules.is_empty() => {
-                Some(self.profiles.put(rules, &users(scope.init_pid))?)
+                let users = users::read(Path::new("/proc"), scope.init_pid).map_err(|_| ApplyError::Vanished)?;
+                Some(self.profiles.put(rules, &users)?)
             }
             _ => None,
         };
@@ -171,11 +172,8 @@ impl Guard {
             (Some(profile), Some(rules)) => self.files.apply(scope, rules, &profile.index)?,
             _ => self.files.release(scope.cgroup),
         }
-        if !self.managed.contains_key(&scope.cgroup)
-            && let Some(directory) = &scope.cgroup_directory
-        {
-            self.tasks.adopt(directory, scope.init_pid);
-        }
+        let members = if self.managed.contains_key(&scope.cgroup) { Vec::new() } else { members(scope) };
+        self.tasks.adopt(&members, scope.init_pid);
         let generation = rules.map_or(0, |rules| rules.generation);
         self.judge_by(scope, profile.as_deref(), generation);
         let container = Container {
@@ -191,6 +189,7 @@ impl Guard {
         self.profiles.sweep();
         self.watch_syscalls()?;
         let judge = self.judges.read().ok().and_then(|judges| judges.get(&scope.cgroup).cloned());
+        self.holds.adopt(scope.cgroup, &members);
         self.holds.settle(scope, judge.as_ref(), &self.tasks, &self.sink);
         Ok(())
     }
@@ -273,8 +272,12 @@ impl Drop for Guard {
     }
 }
 
-/// The users of a container, by its own `/etc/passwd` and in the node's numbers.
-fn users(init_pid: u32) -> Users {
-    let passwd = fs::read(format!("/proc/{init_pid}/root/etc/passwd")).unwrap_or_default();
-    Users::parse(&passwd)
+/// The processes of a container that the driver meets for the first time.
+fn members(scope: &ContainerScope) -> Vec<u32> {
+    let listed = scope
+        .cgroup_directory
+        .as_ref()
+        .and_then(|directory| fs::read_to_string(directory.join("cgroup.procs")).ok())
+        .unwrap_or_else(|| scope.init_pid.to_string());
+    listed.lines().filter_map(|line| line.parse().ok()).collect()
 }

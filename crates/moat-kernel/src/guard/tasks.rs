@@ -1,8 +1,6 @@
 //! What a task is to its container (`struct task_state`), read and set by process descriptor.
 
-use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::Path;
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use moat_event::Origin;
@@ -60,9 +58,8 @@ impl Tasks {
 
     /// Gives the processes that were there before us their roles: those that descend from the container's
     /// first process are the container's own, the others were put in from outside.
-    pub(super) fn adopt(&self, directory: &Path, init: u32) {
-        let Ok(listed) = fs::read_to_string(directory.join("cgroup.procs")) else { return };
-        for pid in listed.lines().filter_map(|line| line.parse::<u32>().ok()) {
+    pub(super) fn adopt(&self, members: &[u32], init: u32) {
+        for &pid in members {
             let role = if descends(pid, init) { Role::Entrypoint } else { Role::Session };
             self.write(pid, role, MapFlags::NO_EXIST);
         }

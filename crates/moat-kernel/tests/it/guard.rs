@@ -259,3 +259,26 @@ fn a_rule_on_a_link_holds_where_the_link_leads() {
     assert!(!text(&other).contains("ran\n"), "{}", text(&other));
     assert_eq!(node.record().enforced, Some(1));
 }
+
+#[test]
+fn a_start_that_an_agent_left_waiting_is_taken_over() {
+    let Some(node) = Node::start() else { return };
+    let running = node.containerd.container(&node.image, "orphan").start().unwrap();
+    let held = node.held.recv_timeout(DEADLINE).expect("the start is held");
+    assert_eq!(held.pid, running.pid);
+    // The first guard never answers, as if its agent had been killed; the next agent's meets the container.
+    let (records, _kept) = mpsc::sync_channel(16);
+    let (held, _unused) = mpsc::sync_channel(16);
+    let config = GuardConfig { oci_runtimes: Vec::new(), ..GuardConfig::default() };
+    let mut next = Guard::load(&config, Sink::new(records), held).unwrap();
+    assert!(state(running.pid).starts_with('T'));
+    next.dismiss(&scope(running.pid)).unwrap();
+    assert!(!state(running.pid).starts_with('T'));
+}
+
+/// The state of a process, as `proc_pid_status(5)` has it.
+fn state(pid: u32) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap();
+    line.trim().to_owned()
+}
