@@ -31,11 +31,11 @@ export PATH="$PWD/.tools/bin:$PATH"
         cargo install --locked --debug --quiet --root .tools --target-dir target/tools \
         --version "$DENY_VERSION" cargo-deny
 cargo deny --locked check bans licenses sources
-if timeout 15 git ls-remote --exit-code https://github.com/rustsec/advisory-db HEAD >/dev/null 2>&1; then
+if [ "${MOAT_ADVISORIES:-}" = check ]; then
     cargo deny --locked check advisories
     : >"$log"
 else
-    echo "skipped: known vulnerabilities of dependencies: github.com/rustsec/advisory-db cannot be reached" |
+    echo "skipped: known vulnerabilities of dependencies: their list is fetched only with MOAT_ADVISORIES=check" |
         tee "$log"
 fi
 

@@ -124,12 +124,8 @@ pub async fn run(
         );
     }
 
-    let setting = Setting {
-        started,
-        driver: name,
-        proc: Path::new("/proc").to_owned(),
-        journal: Arc::clone(&journal),
-    };
+    let setting =
+        Setting { started, driver: name, proc: Path::new("/proc").to_owned(), journal: Arc::clone(&journal) };
     let (changes_to, changes) = mpsc::channel(QUEUE);
     let (quarantine, quarantines) = mpsc::channel(QUEUE);
     let (questions, queries) = mpsc::channel(QUEUE);

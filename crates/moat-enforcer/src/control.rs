@@ -63,11 +63,7 @@ impl Control {
                     .send(self.ask(Query::Containers).await.map_or_else(ending, Response::Containers))
                     .await
             }
-            Request::Policies => {
-                let Some(capabilities) = self.capabilities.get().await else { return drop(responder.send(error(UNPROBED)).await) };
-                let policies = self.ask(|to| Query::Policies(capabilities, to)).await;
-                responder.send(policies.map_or_else(ending, Response::Policies)).await
-            }
+            Request::Policies => responder.send(self.policies().await).await,
             Request::Explain(explain) => responder.send(self.explain(explain).await).await,
             Request::Events(query) => self.events(&query, &responder).await,
             Request::Shutdown => {
@@ -88,6 +84,12 @@ impl Control {
         answer.await.ok()
     }
 
+    async fn policies(&self) -> Response {
+        let Some(capabilities) = self.capabilities.get().await else { return error(UNPROBED) };
+        let policies = self.ask(|to| Query::Policies(capabilities, to)).await;
+        policies.map_or_else(ending, Response::Policies)
+    }
+
     async fn events(&self, query: &EventQuery, responder: &Responder) -> Result<(), ClientGone> {
         let (kept, mut live) = self.journal.subscribe();
         let mut kept: Vec<_> = kept.into_iter().filter(|entry| fits(query, &entry.event)).collect();
@@ -97,7 +99,10 @@ impl Control {
         for entry in kept {
             responder.send(Response::Event(Box::new(entry.event.clone()))).await?;
         }
-        while query.follow {
+        if !query.follow {
+            return responder.send(Response::Done).await;
+        }
+        loop {
             match live.recv().await {
                 Ok(entry) if fits(query, &entry.event) => {
                     responder.send(Response::Event(Box::new(entry.event.clone()))).await?;
@@ -107,10 +112,9 @@ impl Control {
                     self.journal.subscriber_lost(events);
                     responder.lost(events);
                 }
-                Err(RecvError::Closed) => break,
+                Err(RecvError::Closed) => return responder.send(Response::Done).await,
             }
         }
-        responder.send(Response::Done).await
     }
 
     async fn explain(&self, explain: Explain) -> Response {

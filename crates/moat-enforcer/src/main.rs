@@ -4,9 +4,10 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use moat_enforcer::runtime::cgroup;
 use moat_enforcer::{Config, State};
+use moat_wire::cleanup::Report;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 struct Arguments {
-    /// What to log on standard error: error, warn, info, debug, trace, or directives as in RUST_LOG.
+    /// What to log on standard error: error, warn, info, debug, trace, or directives as `RUST_LOG` has them.
     #[arg(long, global = true, env = "RUST_LOG", default_value = "info")]
     log_level: String,
     #[command(subcommand)]
@@ -28,9 +29,23 @@ enum Command {
     /// Enforces until it is told to end.
     Run(Config),
     /// Prints what this kernel can hold, as JSON.
-    Probe,
-    /// Removes what an agent left behind; no agent may be running.
-    Cleanup(Config),
+    Probe(Format),
+    /// Removes what an agent left behind and says what of it is still in the kernel, as JSON; no agent may be
+    /// running.
+    Cleanup {
+        #[command(flatten)]
+        config: Config,
+        #[command(flatten)]
+        _format: Format,
+    },
+}
+
+/// These commands answer programs.
+#[derive(Debug, Args)]
+struct Format {
+    /// As JSON, the only format there is.
+    #[arg(long = "json")]
+    _json: bool,
 }
 
 fn main() -> ExitCode {
@@ -42,8 +57,8 @@ fn main() -> ExitCode {
         .init();
     let done = match arguments.command {
         Command::Run(config) => run(config),
-        Command::Probe => probe(),
-        Command::Cleanup(config) => cleanup(&config),
+        Command::Probe(_) => probe(),
+        Command::Cleanup { config, .. } => cleanup(&config),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -81,7 +96,8 @@ fn run(config: Config) -> anyhow::Result<()> {
             signals.cancel();
         });
         let runtimes = config.oci_runtime.clone();
-        let load = move |hierarchy: &_, sink, held| moat_enforcer::load_guard(hierarchy, &runtimes, sink, held);
+        let load =
+            move |hierarchy: &_, sink, held| moat_enforcer::load_guard(hierarchy, &runtimes, sink, held);
         moat_enforcer::run(config, load, cancel).await?;
         anyhow::Ok(())
     });
@@ -96,7 +112,13 @@ fn probe() -> anyhow::Result<()> {
 }
 
 fn cleanup(config: &Config) -> anyhow::Result<()> {
-    // Everything that drivers place in the kernel ends with their process; what stays is in files.
-    State::lock(&config.state)?.remove(&config.control())?;
+    // Everything that drivers place in the kernel ends with their process; what would still be there is
+    // somebody else's to look at.
+    let state = State::lock(&config.state)?;
+    let left = moat_kernel::leftovers();
+    if left.is_empty() {
+        state.remove(&config.control())?;
+    }
+    println!("{}", serde_json::to_string(&Report { removed: Vec::new(), left })?);
     Ok(())
 }

@@ -6,8 +6,6 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 const LOCK: &str = "agent.lock";
-/// What an agent may have left there, besides the lock and the control socket.
-const LEFT: [&str; 2] = ["first-seen.json", "first-seen.json.new"];
 
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
@@ -52,7 +50,7 @@ impl State {
     /// Removes everything that agents leave there, and the folder itself if nothing else is in it.
     pub fn remove(self, control: &Path) -> Result<(), StateError> {
         let unusable = |source| StateError::Folder { folder: self.folder.clone(), source };
-        let left = LEFT.iter().chain([&LOCK]).map(|name| self.folder.join(name));
+        let left = moat_wire::state::ENTRIES.iter().map(|name| self.folder.join(name));
         for path in left.chain([control.to_owned()]) {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(error)),

@@ -14,8 +14,8 @@ struct container {
 	u64 generation;
 	u32 profile;
 	u32 init_pid;
-	u32 quarantined;
 	u32 root_device;         /* of the container's root file system, as the kernel numbers it */
+	u32 pad;
 };
 
 /* What all rules of a container need to know about an execution, so that nothing else is looked up. */

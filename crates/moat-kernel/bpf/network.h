@@ -217,8 +217,6 @@ static __always_inline int outgoing(struct bpf_sock_addr *ctx, bool v6, bool mes
 		p.family = AF_INET;
 		p.address[0] = ctx->user_ip4;
 	}
-	if (c->quarantined)
-		return 0;
 	if (c->profile && !judge_connection(&p, c, cgroup, 1))
 		return 0;
 	if (message) {
@@ -337,8 +335,6 @@ int moat_packet_out(struct __sk_buff *skb)
 
 	if (!c)
 		return 1;
-	if (c->quarantined)
-		return 0;
 	if (!c->profile || !peer_of_packet(skb, EGRESS, &p))
 		return 1;
 	return judge_connection(&p, c, cgroup, 0);
@@ -353,8 +349,6 @@ int moat_packet_in(struct __sk_buff *skb)
 
 	if (!c)
 		return 1;
-	if (c->quarantined)
-		return 0;
 	if (!c->profile || !peer_of_packet(skb, INGRESS, &p))
 		return 1;
 	if (p.protocol == IPPROTO_UDP && answers(skb, &p))

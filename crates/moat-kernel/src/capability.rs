@@ -75,7 +75,7 @@ impl Capabilities {
         match (rule.action, holding) {
             (RuleAction::Quarantine, Holding::Held { driver, detail }) => Holding::Degraded {
                 driver,
-                reason: format!("{detail}, but the container keeps its network: quarantine is not built yet"),
+                reason: format!("{detail}; then new connections are refused, but established ones go on"),
             },
             (_, holding) => holding,
         }

@@ -7,6 +7,7 @@ pub mod capability;
 pub mod driver;
 pub mod fanotify;
 pub mod guard;
+mod leftovers;
 pub mod probe;
 mod process;
 pub mod record;
@@ -14,6 +15,7 @@ pub mod scope;
 
 pub use capability::{Capabilities, Holding};
 pub use driver::{ApplyError, Driver, Held};
+pub use leftovers::leftovers;
 pub use probe::probe;
 pub use record::{Act, Outcome, RawProcess, Record, Sink};
 pub use scope::ContainerScope;

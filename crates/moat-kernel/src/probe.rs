@@ -8,14 +8,19 @@ use rustix::system::uname;
 use crate::capability::{Capabilities, Capability, name};
 use crate::{fanotify, guard};
 
+const EXEC: &[&str] = &["moat_exec", "moat_fork"];
+const CALLS: &[&str] = &["moat_syscall"];
+const OUTGOING: &[&str] =
+    &["moat_connect4", "moat_connect6", "moat_sendmsg4", "moat_sendmsg6", "moat_packet_out"];
+const ARRIVING: &[&str] = &["moat_packet_in"];
+
 /// Tries everything once. Nothing stays loaded or marked.
 pub fn probe() -> Capabilities {
     let lsm = guard::try_lsm();
-    let exec = guard::try_programs(&["moat_exec", "moat_fork"]);
-    let calls = guard::try_programs(&["moat_syscall"]);
-    let outgoing =
-        guard::try_programs(&["moat_connect4", "moat_connect6", "moat_sendmsg4", "moat_sendmsg6", "moat_packet_out"]);
-    let arriving = guard::try_programs(&["moat_packet_in"]);
+    // All at once where they all load, for checking them is what takes the time.
+    let all = guard::try_programs(&[EXEC, CALLS, OUTGOING, ARRIVING].concat());
+    let [exec, calls, outgoing, arriving] = [EXEC, CALLS, OUTGOING, ARRIVING]
+        .map(|programs| all.clone().or_else(|_| guard::try_programs(programs)));
     let permission = fanotify::try_permission_events();
     let cgroup2 = cgroup2_mounted();
     let with_cgroup2 = |tried: Result<(), String>| tried.and_then(|()| cgroup2.clone());

@@ -177,7 +177,8 @@ impl State {
         // A pod's sandbox runs the runtime's own `pause`, no program of the workload: an allow-list that killed it would
         // keep the pod from starting.
         if order.container.sandbox {
-            rules = Arc::new(RuleSet { generation: rules.generation, hash: String::new(), rules: Vec::new() });
+            rules =
+                Arc::new(RuleSet { generation: rules.generation, hash: String::new(), rules: Vec::new() });
         }
         Ok(match &order.quarantine {
             None => rules,

@@ -138,7 +138,7 @@ impl Manager {
                 file: file.display().to_string(),
                 mode: mode(&active),
                 labels: policy.metadata.labels.clone(),
-                rules: rule_statuses(capabilities, active),
+                rules: rule_statuses(capabilities, &active),
                 containers: containers.get(name).copied().unwrap_or(0),
                 refused: refused(file),
                 document: serde_saphyr::to_string(&**policy).unwrap_or_default(),
@@ -180,7 +180,7 @@ impl Manager {
                             not_selected.push(NotSelected { policy: policy_name, why: why.to_string() });
                         }
                         Err(why) => {
-                            not_selected.push(NotSelected { policy: policy_name, why: why.to_string() })
+                            not_selected.push(NotSelected { policy: policy_name, why: why.to_string() });
                         }
                     }
                 }
@@ -197,20 +197,17 @@ impl Manager {
 }
 
 /// Each rule of the policy, as the file has them, and how it is held.
-fn rule_statuses(capabilities: &Capabilities, active: ActivePolicy) -> Vec<RuleStatus> {
+fn rule_statuses(capabilities: &Capabilities, active: &ActivePolicy) -> Vec<RuleStatus> {
     let policy = Arc::clone(&active.policy);
     let mut everywhere = RuntimePolicy::clone(&policy);
     everywhere.spec.namespace_selector = None;
     everywhere.spec.label_selector = None;
     everywhere.spec.workload_selector = None;
-    let active = ActivePolicy { policy: Arc::new(everywhere), ..active };
+    let active = ActivePolicy { policy: Arc::new(everywhere), first_seen: active.first_seen };
     let Ok(mut set) = PolicySet::new([active], 0) else { return Vec::new() };
     let rules = set.rule_set(&Workload::default(), Timestamp::now());
-    let held: HashMap<&str, RuleHolding> = rules
-        .rules
-        .iter()
-        .map(|rule| (&*rule.rule, holding(&capabilities.holding(rule))))
-        .collect();
+    let held: HashMap<&str, RuleHolding> =
+        rules.rules.iter().map(|rule| (&*rule.rule, holding(&capabilities.holding(rule)))).collect();
     policy
         .spec
         .rules
@@ -263,7 +260,7 @@ impl PolicyNames {
     }
 }
 
-/// The agent's resident memory (proc_pid_status(5), `VmRSS`); 0 where it cannot be read.
+/// The agent's resident memory (`VmRSS` in `/proc/self/status`); 0 where it cannot be read.
 fn resident_bytes(proc: &std::path::Path) -> u64 {
     let status = fs::read_to_string(proc.join("self/status")).unwrap_or_default();
     let kilobytes = status

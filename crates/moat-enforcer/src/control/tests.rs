@@ -33,7 +33,8 @@ fn explain(activity: ExplainActivity) -> Explanation {
         not_selected: Vec::new(),
     };
     let question = Explain { pod: None, container: None, activity };
-    explained(container, &Capabilities::default(), &question, &Users::parse(b"www-data:x:33:33::/:/bin/sh\n")).unwrap()
+    explained(container, &Capabilities::default(), &question, &Users::parse(b"www-data:x:33:33::/:/bin/sh\n"))
+        .unwrap()
 }
 
 #[test]

@@ -102,11 +102,6 @@ impl Journal {
         self.subscriber_lost.fetch_add(events, Ordering::Relaxed);
     }
 
-    /// The output gave up on this many events.
-    pub fn output_lost(&self, events: u64) {
-        self.output_lost.fetch_add(events, Ordering::Relaxed);
-    }
-
     /// Events published since the start.
     pub fn published(&self) -> u64 {
         self.published.load(Ordering::Relaxed)

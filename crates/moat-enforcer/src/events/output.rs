@@ -121,12 +121,12 @@ impl Writer {
     /// Writes the line and a line feed; after an error, a further call with the same line goes on where
     /// the last one stopped.
     fn write_line(&mut self, line: &str) -> io::Result<()> {
-        let file = match self.file.take().filter(|file| !self.target.moved_away_from(file)) {
-            Some(file) => file,
-            None => {
-                self.written = 0;
-                self.target.open()?
-            }
+        let open = self.file.take().filter(|file| !self.target.moved_away_from(file));
+        let file = if let Some(file) = open {
+            file
+        } else {
+            self.written = 0;
+            self.target.open()?
         };
         let file = self.file.insert(file);
         let bytes = [line.as_bytes(), b"\n"].concat();

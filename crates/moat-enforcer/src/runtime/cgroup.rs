@@ -193,7 +193,7 @@ pub fn is_within(inner: &str, outer: &str) -> bool {
 }
 
 /// Inode number of the cgroup namespace that the kernel starts with: `PROC_CGROUP_INIT_INO` of
-/// include/linux/proc_ns.h.
+/// `include/linux/proc_ns.h`.
 const INITIAL_NAMESPACE: u64 = 0xEFFF_FFFB;
 
 /// Makes this process see the host's cgroup paths, if it runs in a container that shares the host's pid

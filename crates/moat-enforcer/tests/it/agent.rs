@@ -147,7 +147,7 @@ async fn exec(running: &Running, command: &'static [&'static str]) -> String {
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
-async fn start(node: &Node, id: &str) -> Running {
+fn start(node: &Node, id: &str) -> Running {
     tokio::task::block_in_place(|| {
         node.containerd.container(&node.image, id).label("app", "nginx").start().unwrap()
     })
@@ -156,7 +156,7 @@ async fn start(node: &Node, id: &str) -> Running {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_read_is_an_event_and_a_changed_policy_is_in_force_within_a_second() {
     let Some(node) = Node::start(&policy(NO_PASSWD)).await else { return };
-    let nginx = start(&node, "nginx").await;
+    let nginx = start(&node, "nginx");
     let output = exec(&nginx, &["/bin/cat", "/etc/passwd"]).await;
     assert!(output.contains("Operation not permitted"), "{output}");
     let event = node.event(|event| event.event_type == EventType::FileAccess).await;
@@ -167,10 +167,15 @@ async fn a_denied_read_is_an_event_and_a_changed_policy_is_in_force_within_a_sec
     assert_eq!(event.message, "File access to /etc/passwd by nginx container is prohibited by policy.");
     assert_eq!(event.labels.get("app").map(String::as_str), Some("nginx"));
     let file = fs::read_to_string(node.folder.path().join("events.jsonl")).unwrap();
-    assert!(file.lines().any(|line| serde_json::from_str::<Event>(line).is_ok_and(|kept| kept == event)), "{file}");
+    assert!(
+        file.lines().any(|line| serde_json::from_str::<Event>(line).is_ok_and(|kept| kept == event)),
+        "{file}"
+    );
 
     // Another rule is added; it holds within a second.
-    let more = format!("{NO_PASSWD}\n  - {{ name: no-group, action: Block, file: {{ paths: [/etc/group], operations: [Read] }} }}");
+    let more = format!(
+        "{NO_PASSWD}\n  - {{ name: no-group, action: Block, file: {{ paths: [/etc/group], operations: [Read] }} }}"
+    );
     let saved = Instant::now();
     fs::write(node.folder.path().join("policies/policy.yaml"), policy(&more)).unwrap();
     node.containers(|all| all.iter().any(|one| one.rules == 2)).await;
@@ -191,12 +196,28 @@ async fn a_denied_read_is_an_event_and_a_changed_policy_is_in_force_within_a_sec
 async fn a_pod_is_stopped_where_a_rule_demands_it_and_its_end_is_seen() {
     let rules = "- { name: no-wget, severity: Critical, action: KillPod, process: { paths: [/bin/busybox], argsRegex: \"wget\" } }";
     let Some(node) = Node::start(&policy(rules)).await else { return };
-    let nginx = start(&node, "nginx").await;
+    let nginx = start(&node, "nginx");
     node.containers(|all| all.iter().any(|one| one.rules == 1)).await;
     exec(&nginx, &["/bin/wget", "http://127.0.0.1/"]).await;
     let event = node.event(|event| event.action == EventAction::PodKilled).await;
     assert_eq!(event.rule.as_deref(), Some("no-wget"));
     assert_eq!(event.container_name.as_deref(), Some("nginx"));
     node.containers(<[_]>::is_empty).await;
+    node.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_is_cut_off_from_the_network_where_a_rule_demands_it() {
+    let rules =
+        "- { name: no-wget, action: Quarantine, process: { paths: [/bin/busybox], argsRegex: \"wget\" } }";
+    let Some(node) = Node::start(&policy(rules)).await else { return };
+    let nginx = start(&node, "nginx");
+    let connect: &[&str] = &["/bin/nc", "-w", "1", "127.0.0.1", "9"];
+    assert!(exec(&nginx, connect).await.contains("Connection refused"));
+    exec(&nginx, &["/bin/wget", "http://127.0.0.1/"]).await;
+    let event = node.event(|event| event.action == EventAction::Quarantined).await;
+    assert_eq!(event.rule.as_deref(), Some("no-wget"));
+    let output = exec(&nginx, connect).await;
+    assert!(output.contains("Operation not permitted"), "{output}");
     node.end().await;
 }

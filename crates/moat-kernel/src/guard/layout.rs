@@ -38,7 +38,6 @@ pub(super) struct Container {
     pub generation: u64,
     pub profile: u32,
     pub init_pid: u32,
-    pub quarantined: bool,
     pub root_device: u32,
 }
 
@@ -48,8 +47,7 @@ impl Container {
         bytes[0..8].copy_from_slice(&self.generation.to_ne_bytes());
         bytes[8..12].copy_from_slice(&self.profile.to_ne_bytes());
         bytes[12..16].copy_from_slice(&self.init_pid.to_ne_bytes());
-        bytes[16..20].copy_from_slice(&u32::from(self.quarantined).to_ne_bytes());
-        bytes[20..24].copy_from_slice(&self.root_device.to_ne_bytes());
+        bytes[16..20].copy_from_slice(&self.root_device.to_ne_bytes());
         bytes
     }
 }

@@ -8,6 +8,7 @@ mod attempt;
 mod file_calls;
 mod holds;
 mod layout;
+mod links;
 mod network;
 mod object;
 mod profiles;
@@ -32,7 +33,8 @@ pub use self::tasks::Tasks;
 
 use self::holds::Holds;
 use self::layout::{Container, kernel_device};
-use self::network::Links;
+use self::network::Links as NetworkLinks;
+use self::links::Links;
 use self::object::{Loaded, io_error};
 use self::profiles::{Profile, Profiles};
 use self::reader::Reader;
@@ -82,7 +84,7 @@ pub(crate) type Judges = Arc<RwLock<HashMap<u64, Judge>>>;
 struct Managed {
     profile: Option<Arc<Profile>>,
     // Detached when dropped.
-    _links: Links,
+    _links: NetworkLinks,
 }
 
 /// The loaded driver. Dropping it leaves nothing in the kernel and lets every held start go on.
@@ -99,6 +101,7 @@ pub struct Guard {
     tasks: Arc<Tasks>,
     containers: MapHandle,
     profiles: Profiles,
+    links: Links,
     loaded: Loaded,
     sink: Sink,
 }
@@ -141,6 +144,7 @@ impl Guard {
             tasks,
             containers: loaded.map("containers")?,
             profiles,
+            links: Links::default(),
             loaded,
             sink,
         })
@@ -149,6 +153,8 @@ impl Guard {
     fn put(&mut self, scope: &ContainerScope, rules: Option<&Arc<RuleSet>>) -> Result<(), ApplyError> {
         let root = PathBuf::from(format!("/proc/{}/root", scope.init_pid));
         let device = fs::metadata(&root).map_err(|_| ApplyError::Vanished)?.dev();
+        let rules = rules.map(|rules| self.links.follow(rules, scope.init_pid));
+        let rules = rules.as_ref();
         let profile = match rules {
             Some(rules) if !rules.rules.is_empty() => {
                 Some(self.profiles.put(rules, &users(scope.init_pid))?)
@@ -156,8 +162,8 @@ impl Guard {
             _ => None,
         };
         let links = match &profile {
-            Some(profile) => Links::attach(&mut self.loaded, scope, profile)?,
-            None => Links::default(),
+            Some(profile) => NetworkLinks::attach(&mut self.loaded, scope, profile)?,
+            None => NetworkLinks::default(),
         };
         // What user space answers is in place before the kernel's half, so that neither judges alone by new
         // rules while the other still judges by old ones for longer than this function takes.
@@ -176,7 +182,6 @@ impl Guard {
             generation,
             profile: profile.as_ref().map_or(0, |profile| profile.id),
             init_pid: scope.init_pid,
-            quarantined: false,
             root_device: kernel_device(device),
         };
         self.containers
@@ -220,19 +225,6 @@ impl Guard {
             _ => {}
         }
         Ok(())
-    }
-
-    /// Cuts a container off from the network, or lets it back.
-    pub fn quarantine(&mut self, cgroup: u64, quarantined: bool) -> Result<(), ApplyError> {
-        let key = cgroup.to_ne_bytes();
-        let lookup = self.containers.lookup(&key, MapFlags::ANY);
-        let Some(mut value) = lookup.map_err(|error| ApplyError::Kernel(io_error(&error)))? else {
-            return Err(ApplyError::Vanished);
-        };
-        if let Some(place) = value.get_mut(16..20) {
-            place.copy_from_slice(&u32::from(quarantined).to_ne_bytes());
-        }
-        self.containers.update(&key, &value, MapFlags::ANY).map_err(|error| ApplyError::Kernel(io_error(&error)))
     }
 
     /// Sets of rules that are in the kernel now.

@@ -23,7 +23,7 @@ const BPF_F_INNER_MAP: u32 = 1 << 12;
 /// The maps that hold profiles.
 #[derive(Debug)]
 pub(super) struct Profiles {
-    profiles: MapHandle,
+    heads: MapHandle,
     rules: MapHandle,
     rule_lists: MapHandle,
     automata: MapHandle,
@@ -74,7 +74,7 @@ impl std::fmt::Debug for Profile {
 impl Profiles {
     pub fn new(loaded: &Loaded) -> Result<Profiles, LoadError> {
         Ok(Profiles {
-            profiles: loaded.map("profiles")?,
+            heads: loaded.map("profiles")?,
             rules: loaded.map("rules")?,
             rule_lists: loaded.map("rule_lists")?,
             automata: loaded.map("automata")?,
@@ -155,14 +155,14 @@ impl Profiles {
         for (network, list) in &tables.addresses {
             self.addresses.update(&layout::address_key(id, network), &list.bytes(), any)?;
         }
-        self.profiles.update(&outer, &head(tables, groups), any)
+        self.heads.update(&outer, &head(tables, groups), any)
     }
 
     /// Deletes whatever of the profile is there; what is not there needs no deleting.
     fn erase(&self, profile: &Profile) {
         let (id, tables) = (profile.id, &profile.tables);
         let outer = id.to_ne_bytes();
-        let _ = self.profiles.delete(&outer);
+        let _ = self.heads.delete(&outer);
         for (kind, text, _) in &tables.texts {
             let _ = self.texts.delete(&text_key(id, *kind, text));
         }

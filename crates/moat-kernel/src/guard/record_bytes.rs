@@ -127,7 +127,7 @@ pub fn decode(
             Act::Exec { path: first.to_vec(), source }
         }
         2 => Act::Connect {
-            direction: if number & 255 == 0 { Direction::Egress } else { Direction::Ingress },
+            direction: if number as u8 == 0 { Direction::Egress } else { Direction::Ingress },
             protocol: match number >> 8 & 255 {
                 6 => Protocol::Tcp,
                 17 => Protocol::Udp,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use moat_event::{Origin, Severity};
 use moat_kernel::guard::{Guard, GuardConfig};
 use moat_kernel::{Act, ContainerScope, Driver, Held, Outcome, Record, Sink};
-use moat_policy::model::{DriftMatcher, NetworkMatcher, OriginMatcher, ProcessMatcher, RuleAction};
+use moat_policy::model::{DriftMatcher, ExecutableList, NetworkMatcher, OriginMatcher, ProcessMatcher, RuleAction};
 use moat_policy::rule_set::Matcher;
 use moat_policy::{EffectiveRule, RuleSet};
 use moat_testkit::{Containerd, Image, Running, skip};
@@ -50,7 +50,8 @@ impl Node {
         let image = Image::busybox("docker.io/moat-test/busybox:1")
             .expect("busybox-static is installed")
             .file("/opt/touch", 0o755, busybox.clone())
-            .file("/opt/sh", 0o755, busybox);
+            .file("/opt/sh", 0o755, busybox)
+            .symlink("/local", "/opt");
         containerd.import(&image).expect("import");
         Some(Node { guard, records, held, containerd, image })
     }
@@ -232,4 +233,29 @@ fn connections_are_refused_by_network_and_port() {
             assert!(matches!(record.act, Act::Connect { .. }), "{record:?}");
         }
     }
+}
+
+#[test]
+fn a_rule_on_a_link_holds_where_the_link_leads() {
+    let Some(mut node) = Node::start() else { return };
+    let by_link = ProcessMatcher { paths: vec![String::from("/local/touch")], ..ProcessMatcher::default() };
+    // Every applet is a link to busybox here: allowing one by its link must let it run.
+    let allowed = ExecutableList {
+        paths: ["/bin/cat", "/local/touch", "/bin/sleep"].map(String::from).to_vec(),
+        ..ExecutableList::default()
+    };
+    let allow_list = ProcessMatcher { allow_only: Some(allowed), ..ProcessMatcher::default() };
+    let rules = vec![
+        rule("no-touch", RuleAction::Block, process(by_link)),
+        rule("only-these", RuleAction::Block, process(allow_list)),
+    ];
+    let (running, _) = node.container("links", rules);
+    let denied = running.exec(&["/opt/touch", "/tmp/x"]).unwrap();
+    assert!(!denied.status.success(), "{}", text(&denied));
+    assert_eq!(node.record().enforced, Some(0));
+    let fine = running.exec(&["/bin/cat", "/etc/hostname"]).unwrap();
+    assert!(!text(&fine).contains("not permitted"), "{}", text(&fine));
+    let other = running.exec(&["/opt/sh", "-c", "echo ran"]).unwrap();
+    assert!(!text(&other).contains("ran\n"), "{}", text(&other));
+    assert_eq!(node.record().enforced, Some(1));
 }

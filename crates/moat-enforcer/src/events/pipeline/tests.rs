@@ -43,7 +43,10 @@ fn a_record_becomes_an_event_at_once() {
         sink.put(read(n, String::from("/etc/passwd")));
         let entry = lines.recv().unwrap();
         slowest = slowest.max(put.elapsed());
-        assert_eq!((entry.event.event_type, entry.event.action), (EventType::FileAccess, EventAction::Blocked));
+        assert_eq!(
+            (entry.event.event_type, entry.event.action),
+            (EventType::FileAccess, EventAction::Blocked)
+        );
     }
     // Far below the aggregator's window, which is the only thing that anything here waits for.
     assert!(slowest < super::super::aggregate::WINDOW / 2, "the slowest took {slowest:?}");

@@ -70,7 +70,10 @@ fn of_two_policies_of_one_name_the_first_files_is_in_force() {
     files.write("1.yaml", policy("same", "first"));
     let (policies, refused) = files.scan();
     assert_eq!(policies, ["same=first@1.yaml"]);
-    assert_eq!(refused, ["DIR/2.yaml: a policy named `same` stands in DIR/1.yaml already; rename one of them"]);
+    assert_eq!(
+        refused,
+        ["DIR/2.yaml: a policy named `same` stands in DIR/1.yaml already; rename one of them"]
+    );
     fs::remove_file(files.directory.path().join("1.yaml")).unwrap();
     assert_eq!(files.scan(), (vec!["same=second@2.yaml".into()], vec![]));
 }

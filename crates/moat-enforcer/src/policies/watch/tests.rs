@@ -110,7 +110,8 @@ fn a_missing_folder_is_named_with_what_to_do() {
     let state = tempfile::tempdir().unwrap();
     let (output, _events) = sync_channel(1);
     let journal = Arc::new(Journal::new(String::from("n"), output));
-    let error = Watcher::open(Path::new("/no/such/folder"), state.path(), journal, Arc::default()).unwrap_err();
+    let error =
+        Watcher::open(Path::new("/no/such/folder"), state.path(), journal, Arc::default()).unwrap_err();
     let message = error.to_string();
     assert!(message.contains("/no/such/folder") && message.contains("--policies"), "{message}");
 }
