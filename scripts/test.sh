@@ -40,7 +40,8 @@ else
 fi
 
 heading "tests"
-cargo test --workspace --locked --no-fail-fast -- --show-output 2>&1 | tee --append "$log"
+status=0
+cargo test --workspace --locked --no-fail-fast -- --show-output 2>&1 | tee --append "$log" || status=$?
 
 heading "summary"
 awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
@@ -51,3 +52,4 @@ if [ -n "$skipped" ]; then
 else
     echo "nothing was skipped"
 fi
+exit "$status"
