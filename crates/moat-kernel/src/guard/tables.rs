@@ -571,7 +571,7 @@ fn mask_words(first: usize, matched: &[u32]) -> Vec<u32> {
 
 impl AutomatonTable {
     /// `entries` are the words of each match state, all of one length.
-    fn new(automaton: &Automaton, entries: &[Vec<u32>]) -> AutomatonTable {
+    pub fn new(automaton: &Automaton, entries: &[Vec<u32>]) -> AutomatonTable {
         let match_base = automaton.transitions.len() as u32;
         let mut words = automaton.transitions.clone();
         words.extend(entries.iter().flatten());
