@@ -50,7 +50,8 @@ static __always_inline bool bit_of(const u64 *bits, u16 bit)
 	return bits[(bit >> 6) & 3] >> (bit & 63) & 1;
 }
 
-static __always_inline bool excepted(struct search *s, struct rule *rule, u32 rank)
+/* Not inlined: struct rule is described to the test of layouts by being this function's parameter. */
+static __noinline bool excepted(struct search *s, struct rule *rule, u32 rank)
 {
 	struct facts *f = s->facts;
 	if (!(rule->flags & RULE_EXCEPT))

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use moat_policy::{Activity, Evaluator, RuleSet, Users};
 
-
 /// Compiled rules kept; a node with more rules that match at one time compiles some again.
 const KEPT: usize = 512;
 
@@ -43,8 +42,9 @@ impl Reasons {
 /// The one rule as a set of its own.
 fn evaluator(Place { rules, index, init_pid, .. }: Place<'_>) -> Option<Evaluator> {
     let rule = rules.rules.get(index)?.clone();
-    let users =
-        init_pid.and_then(|pid| moat_kernel::users::read(Path::new("/proc"), pid).ok()).unwrap_or_else(Users::default);
+    let users = init_pid
+        .and_then(|pid| moat_kernel::users::read(Path::new("/proc"), pid).ok())
+        .unwrap_or_else(Users::default);
     let alone = RuleSet { generation: rules.generation, hash: String::new(), rules: vec![rule] };
     Evaluator::new(Arc::new(alone), &users).ok()
 }

@@ -23,11 +23,19 @@ pub(super) struct Holds {
 
 /// `struct hold`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Hold {
-    pid: u32,
-    cgroup: u64,
+pub(super) struct Hold {
+    pub pid: u32,
+    pub cgroup: u64,
     /// Boot time of the process in nanoseconds.
-    started: u64,
+    pub started: u64,
+}
+
+impl Hold {
+    pub fn read(pid: u32, value: &[u8]) -> Option<Hold> {
+        let (cgroup, rest) = value.split_first_chunk::<8>()?;
+        let started = rest.first_chunk::<8>()?;
+        Some(Hold { pid, cgroup: u64::from_ne_bytes(*cgroup), started: u64::from_ne_bytes(*started) })
+    }
 }
 
 impl Holds {
@@ -128,9 +136,7 @@ fn waits_at_entry(pid: u32) -> bool {
 /// The hold of a process.
 fn lookup(map: &MapHandle, pid: u32) -> Option<Hold> {
     let value = map.lookup(&pid.to_ne_bytes(), MapFlags::ANY).ok()??;
-    let (cgroup, rest) = value.split_first_chunk::<8>()?;
-    let started = rest.first_chunk::<8>()?;
-    Some(Hold { pid, cgroup: u64::from_ne_bytes(*cgroup), started: u64::from_ne_bytes(*started) })
+    Hold::read(pid, &value)
 }
 
 /// The cgroup in which a process waits.

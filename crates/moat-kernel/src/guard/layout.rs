@@ -163,3 +163,6 @@ pub(super) struct AutomatonTable {
     pub header: [u8; 24 + 256],
     pub words: Vec<u32>,
 }
+
+#[cfg(test)]
+mod tests;

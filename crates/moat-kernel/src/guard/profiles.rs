@@ -189,11 +189,11 @@ impl Profiles {
 
 /// How many automata of each kind there are.
 #[derive(Debug, Clone, Copy, Default)]
-struct Groups(u32);
+pub(super) struct Groups(u32);
 
 impl Groups {
     /// The number of the next automaton of this kind.
-    fn next(&mut self, kind: AutomatonKind) -> usize {
+    pub fn next(&mut self, kind: AutomatonKind) -> usize {
         let shift = 8 * kind as u32;
         let group = self.0 >> shift & 255;
         self.0 += 1 << shift;
@@ -202,7 +202,7 @@ impl Groups {
 }
 
 /// `struct profile`.
-fn head(tables: &Tables, groups: Groups) -> [u8; 80] {
+pub(super) fn head(tables: &Tables, groups: Groups) -> [u8; 80] {
     let mut bytes = [0; 80];
     bytes[0..4].copy_from_slice(&tables.needs.to_ne_bytes());
     bytes[4..8].copy_from_slice(&tables.always.offset.to_ne_bytes());

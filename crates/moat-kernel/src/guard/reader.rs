@@ -220,7 +220,7 @@ fn end(pid: u32) -> io::Result<()> {
 }
 
 /// `struct suppressed_key`: which rule, without the particulars.
-fn suppressed_record(key: &[u8], count: u64) -> Option<Record> {
+pub(super) fn suppressed_record(key: &[u8], count: u64) -> Option<Record> {
     let long = |at: usize| Some(u64::from_ne_bytes(key.get(at..at + 8)?.try_into().ok()?));
     let word = |at: usize| Some(u32::from_ne_bytes(key.get(at..at + 4)?.try_into().ok()?));
     let rank = |word: u32| (word != u32::MAX).then_some(word as usize);

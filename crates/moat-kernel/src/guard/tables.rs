@@ -232,20 +232,21 @@ impl Builder {
     fn process(&mut self, rank: u32, row: &mut Rule, matcher: &ProcessMatcher) -> Result<(), String> {
         self.needs |= need::EXEC;
         let mut selected = false;
-        if let Some(expression) = &matcher.name_regex {
-            row.name_bit = bit(&mut self.name_expressions, expression, MAX_EXPRESSIONS, "nameRegex")?;
-            self.always.insert(rank | ENTRY_NEEDS_NAME);
-            selected = true;
-        }
-        let listed = ExecutableList {
-            names: matcher.names.clone(),
-            paths: matcher.paths.clone(),
-            path_globs: matcher.path_globs.clone(),
-        };
-        selected |= self.executables(rank, &listed, Side::Match)?;
         if let Some(allowed) = &matcher.allow_only {
             self.executables(rank, allowed, Side::Except)?;
             row.flags |= flag::EXCEPT;
+        } else {
+            if let Some(expression) = &matcher.name_regex {
+                row.name_bit = bit(&mut self.name_expressions, expression, MAX_EXPRESSIONS, "nameRegex")?;
+                self.always.insert(rank | ENTRY_NEEDS_NAME);
+                selected = true;
+            }
+            let listed = ExecutableList {
+                names: matcher.names.clone(),
+                paths: matcher.paths.clone(),
+                path_globs: matcher.path_globs.clone(),
+            };
+            selected |= self.executables(rank, &listed, Side::Match)?;
         }
         if let Some(except) = &matcher.except {
             self.executables(rank, except, Side::Except)?;
@@ -258,6 +259,9 @@ impl Builder {
             row.arguments_bit = bit(&mut self.argument_expressions, expression, MAX_EXPRESSIONS, "argsRegex")?;
         }
         if !matcher.parents.is_empty() {
+            for parent in &matcher.parents {
+                fits(parent.as_bytes())?;
+            }
             row.parent_bit = bit(&mut self.parent_sets, &matcher.parents, MAX_SETS, "parents")?;
         }
         if !matcher.users.is_empty() {
@@ -291,20 +295,25 @@ impl Builder {
             fits(name.as_bytes())?;
             self.names.entry(name.clone().into_bytes()).or_default().add(side, rank);
         }
-        for path in list.paths.iter().chain(&list.path_globs) {
-            let glob = Glob::new(path).map_err(|error| error.to_string())?;
+        // Exact whatever they look like: `/usr/bin/[` is a program.
+        for path in &list.paths {
+            fits(path.as_bytes())?;
+            self.paths.entry(path.clone().into_bytes()).or_default().add(side, rank);
+        }
+        for glob in &list.path_globs {
+            let glob = Glob::new(glob).map_err(|error| error.to_string())?;
             match glob.shape() {
                 Shape::Exact(path) => {
                     fits(path)?;
                     self.paths.entry(path.clone()).or_default().add(side, rank);
                 }
                 Shape::Below(directory) => {
-                    fits(directory)?;
+                    let mut prefix = directory.clone();
+                    prefix.push(b'/');
+                    fits(&prefix)?;
                     if !directory.is_empty() {
                         self.paths.entry(directory.clone()).or_default().add(side, rank);
                     }
-                    let mut prefix = directory.clone();
-                    prefix.push(b'/');
                     self.prefixes.entry(prefix).or_default().add(side, rank);
                 }
                 Shape::Pattern(pattern) => {
@@ -562,7 +571,7 @@ fn mask_words(first: usize, matched: &[u32]) -> Vec<u32> {
 
 impl AutomatonTable {
     /// `entries` are the words of each match state, all of one length.
-    fn new(automaton: &Automaton, entries: &[Vec<u32>]) -> AutomatonTable {
+    pub fn new(automaton: &Automaton, entries: &[Vec<u32>]) -> AutomatonTable {
         let match_base = automaton.transitions.len() as u32;
         let mut words = automaton.transitions.clone();
         words.extend(entries.iter().flatten());

@@ -17,6 +17,20 @@ pub(super) enum Role {
     Session = 3,
 }
 
+impl Role {
+    /// `struct task_state` of a task that has this role.
+    pub fn state(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[8..12].copy_from_slice(&(self as u32).to_ne_bytes());
+        bytes
+    }
+}
+
+/// The role in a `struct task_state`.
+pub(super) fn role_in(state: &[u8]) -> Option<u32> {
+    state.get(8..12).and_then(|bytes| bytes.try_into().ok()).map(u32::from_ne_bytes)
+}
+
 /// The task storage of the programs.
 #[derive(Debug)]
 pub struct Tasks {
@@ -31,7 +45,7 @@ impl Tasks {
     fn role(&self, pid: u32) -> Option<u32> {
         let descriptor = descriptor(pid)?;
         let value = self.map.lookup(&descriptor.as_raw_fd().to_ne_bytes(), MapFlags::ANY).ok()??;
-        value.get(8..12).and_then(|bytes| bytes.try_into().ok()).map(u32::from_ne_bytes)
+        role_in(&value)
     }
 
     /// Whether a process is the container runtime itself, on its way into a container.
@@ -50,10 +64,8 @@ impl Tasks {
 
     fn write(&self, pid: u32, role: Role, flags: MapFlags) {
         let Some(descriptor) = descriptor(pid) else { return };
-        let mut value = [0; 16];
-        value[8..12].copy_from_slice(&(role as u32).to_ne_bytes());
         // A process that has ended needs no role, and one that has a role keeps it.
-        let _ = self.map.update(&descriptor.as_raw_fd().to_ne_bytes(), &value, flags);
+        let _ = self.map.update(&descriptor.as_raw_fd().to_ne_bytes(), &role.state(), flags);
     }
 
     /// Gives the processes that were there before us their roles: those that descend from the container's

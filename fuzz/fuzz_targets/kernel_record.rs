@@ -1,0 +1,24 @@
+//! Any bytes as a record from the kernel's ring: an error, or a record whose texts are the bytes behind its
+//! head, one after the other.
+//!
+//! `cargo +nightly fuzz run kernel_record`
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use moat_kernel::guard::record_bytes::{Decoded, HEAD, decode};
+
+fuzz_target!(|bytes: &[u8]| {
+    let name = |number| (number == 101).then_some("ptrace");
+    let texts = match decode(bytes, name) {
+        Err(error) => {
+            assert!(!error.to_string().contains(char::is_control), "{error}");
+            return;
+        }
+        Ok(Decoded::Record(record)) => {
+            let process = record.process;
+            [process.executable, process.arguments, process.parent_executable, process.cwd]
+        }
+        Ok(Decoded::FileCall(call)) => [call.path, call.base, call.second_path, call.second_base],
+    };
+    assert!(bytes[HEAD..].starts_with(&texts.concat()));
+});
