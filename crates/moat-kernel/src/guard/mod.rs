@@ -33,8 +33,8 @@ pub use self::tasks::Tasks;
 
 use self::holds::Holds;
 use self::layout::{Container, kernel_device};
-use self::network::Links as NetworkLinks;
 use self::links::Links;
+use self::network::Links as NetworkLinks;
 use self::object::{Loaded, io_error};
 use self::profiles::{Profile, Profiles};
 use self::reader::Reader;
@@ -157,7 +157,8 @@ impl Guard {
         let rules = rules.as_ref();
         let profile = match rules {
             Some(rules) if !rules.rules.is_empty() => {
-                let users = users::read(Path::new("/proc"), scope.init_pid).map_err(|_| ApplyError::Vanished)?;
+                let users =
+                    users::read(Path::new("/proc"), scope.init_pid).map_err(|_| ApplyError::Vanished)?;
                 Some(self.profiles.put(rules, &users)?)
             }
             _ => None,
@@ -215,9 +216,10 @@ impl Guard {
             .any(|managed| managed.profile.as_ref().is_some_and(|profile| profile.watches_syscalls()));
         match (needed, &self.syscalls) {
             (true, None) => {
-                let link = self.loaded.attach("moat_syscall").map_err(|error| {
-                    ApplyError::Kernel(std::io::Error::other(error.to_string()))
-                })?;
+                let link = self
+                    .loaded
+                    .attach("moat_syscall")
+                    .map_err(|error| ApplyError::Kernel(std::io::Error::other(error.to_string())))?;
                 self.syscalls = Some(link);
             }
             (false, Some(_)) => self.syscalls = None,

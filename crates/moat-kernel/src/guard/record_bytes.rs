@@ -127,15 +127,11 @@ pub fn decode(
             Act::Exec { path: first.to_vec(), source }
         }
         2 => Act::Connect {
-<<<<<<< HEAD
-            direction: if number as u8 == 0 { Direction::Egress } else { Direction::Ingress },
-=======
             direction: match number & 255 {
                 0 => Direction::Egress,
                 1 => Direction::Ingress,
                 _ => return Err(DecodeError::Range),
             },
->>>>>>> tables
             protocol: match number >> 8 & 255 {
                 6 => Protocol::Tcp,
                 17 => Protocol::Udp,
