@@ -262,12 +262,18 @@ impl NewContainer<'_> {
     }
 
     fn arguments(&self, flags: impl IntoIterator<Item = String>) -> Vec<String> {
-        self.containerd.uses_cgroup(&self.namespace);
+        // Ids are chosen by tests, and two tests on one machine may choose alike: each containerd has cgroups of its own.
+        let top = self.containerd.oci_runtime();
+        self.containerd.uses_cgroup(top);
+        let cgroup = format!("--cgroup=/{top}/{}-{}", self.namespace, self.id);
         // runc's own list of containers is shared by all containerds unless each is given its own.
         let folder = self.containerd.path();
         let runc_root = format!("--runc-root={}", folder.join("runc").display());
         let runc = format!("--runc-binary={}", folder.join(self.containerd.oci_runtime()).display());
         let mut arguments = vec!["run".to_owned(), runc_root, runc];
+        if !self.flags.iter().any(|flag| flag.starts_with("--cgroup=")) {
+            arguments.push(cgroup);
+        }
         arguments.extend(flags);
         arguments.extend_from_slice(&self.flags);
         arguments.extend([self.image.clone(), self.id.clone()]);
