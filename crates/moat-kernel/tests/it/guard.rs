@@ -160,7 +160,7 @@ fn a_denied_entrypoint_never_runs() {
         node.guard.apply(&scope(running.pid), &rules).expect("apply");
         let record = node.record();
         assert_eq!(record.outcome, Outcome::Killed);
-        assert_eq!(record.process.origin, Some(Origin::Entrypoint));
+        assert_eq!(record.process.origin, Some(Origin::Entrypoint), "{record:?}");
         assert!(!shared.path().join("ran").exists(), "round {round}: the entrypoint ran");
     }
 }
