@@ -105,16 +105,15 @@ fn padded(bytes: &[u8], length: usize) -> Vec<u64> {
 
 #[test]
 fn containers() {
-    let container =
-        Container { generation: 1 << 40, profile: 2, init_pid: 3, quarantined: true, root_device: 5 };
+    let container = Container { generation: 1 << 40, profile: 2, init_pid: 3, root_device: 5 };
     assert_eq!(
         Structure::of("container").read(&container.bytes()),
         [
             ("generation", vec![1 << 40]),
             ("profile", vec![2]),
             ("init_pid", vec![3]),
-            ("quarantined", vec![1]),
             ("root_device", vec![5]),
+            ("pad", vec![0]),
         ]
     );
 }
