@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod arrows;
+mod bench;
 mod demo;
 mod links;
 mod workspace;
@@ -31,6 +32,8 @@ enum Command {
         #[arg(long, env = "DEMO_EXIT", value_parser = clap::builder::FalseyValueParser::new())]
         exit: bool,
     },
+    /// Measure what Moat costs and write it to docs/performance.md; takes some ten minutes.
+    Bench(bench::Options),
 }
 
 fn main() -> Result<ExitCode> {
@@ -38,6 +41,7 @@ fn main() -> Result<ExitCode> {
         Command::Arrows => arrows::check()?,
         Command::Links => links::check()?,
         Command::Demo { exit } => demo::run(exit)?,
+        Command::Bench(options) => bench::run(&options)?,
     };
     for finding in &findings {
         eprintln!("{finding}");

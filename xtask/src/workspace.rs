@@ -11,6 +11,12 @@ pub fn root() -> Result<PathBuf> {
     Ok(here.parent().context("xtask has no parent folder")?.to_path_buf())
 }
 
+/// The folder that Cargo has built this program into, and the others of the workspace with it.
+pub fn programs() -> Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    Ok(here.parent().context("this program is in no folder")?.to_path_buf())
+}
+
 /// Standard output of `program` run in the repository's root.
 pub fn output(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program)

@@ -1,4 +1,4 @@
-//! `moat up` as a child of the demo, asked and listened to over its control socket.
+//! `moat up` as a child of the demo or of the benchmark, asked and listened to over its control socket.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use moat_event::Event;
 use moat_testkit::Containerd;
-use moat_wire::control::{Client, ContainerStatus, EventQuery, EventStream, RuleHolding};
+use moat_wire::control::{Client, ContainerStatus, EventQuery, EventStream, RuleHolding, Status};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::{interval, timeout};
@@ -33,13 +33,21 @@ pub struct Agent {
     pub control: PathBuf,
     pub policies: PathBuf,
     pub events_file: PathBuf,
-    events: EventStream,
 }
 
+/// The live events of an agent.
+#[derive(Debug)]
+pub struct Events(EventStream);
+
 impl Agent {
-    /// Starts `moat up` for the containers of this containerd, with everything under `folder` and no policy yet.
-    /// Returns when it enforces.
-    pub async fn start(folder: &Path, containerd: &Containerd) -> Result<Agent> {
+    /// Starts the `moat up` of the folder `programs` for the containers of this containerd, with everything under
+    /// `folder` and these policies. Returns when it enforces.
+    pub async fn start(
+        folder: &Path,
+        containerd: &Containerd,
+        programs: &Path,
+        policies: &[PathBuf],
+    ) -> Result<Agent> {
         let at = |name: &str| folder.join(name);
         for stale in ["policies", "state"] {
             if at(stale).exists() {
@@ -47,11 +55,12 @@ impl Agent {
             }
             fs::create_dir_all(at(stale))?;
         }
+        copy(policies, &at("policies"))?;
         let (control, events_file) = (at("control.sock"), at("events.jsonl"));
         // A file of an earlier run would be written on.
         File::create(&events_file)?;
         let log = File::create(at("moat.log"))?;
-        let program = program("moat")?;
+        let program = built(programs, "moat")?;
         let mut child = Command::new(&program)
             .args(["up", "--runtime", "containerd", "--socket"])
             .arg(containerd.socket())
@@ -72,7 +81,6 @@ impl Agent {
             .kill_on_drop(true)
             .spawn()
             .context("cannot start moat")?;
-        let query = EventQuery { follow: true, ..EventQuery::default() };
         let mut beat = interval(ASK);
         let serving = timeout(DEADLINE, async {
             loop {
@@ -84,37 +92,41 @@ impl Agent {
                 if let Ok(mut client) = Client::connect(&control).await
                     && client.status().await.is_ok()
                 {
-                    return Ok(client.events(query).await?);
+                    return Ok(());
                 }
             }
         });
-        let events =
-            serving.await.with_context(|| format!("moat up does not serve {}", control.display()))??;
-        Ok(Agent {
-            child,
-            program,
-            control,
-            log: at("moat.log"),
-            policies: at("policies"),
-            events_file,
-            events,
-        })
+        serving.await.with_context(|| format!("moat up does not serve {}", control.display()))??;
+        Ok(Agent { child, program, control, log: at("moat.log"), policies: at("policies"), events_file })
     }
 
-    /// Copies policies into the watched folder and waits until they are in force in the pod.
-    pub async fn apply(&self, files: &[PathBuf], pod: &str, expected: &[&str]) -> Result<()> {
-        for file in files {
-            let name = file.file_name().context("a policy without a name")?;
-            fs::copy(file, self.policies.join(name))
-                .with_context(|| format!("cannot copy {}", file.display()))?;
-        }
+    /// What happens from now on.
+    pub async fn listen(&self) -> Result<Events> {
+        let query = EventQuery { follow: true, ..EventQuery::default() };
+        Ok(Events(Client::connect(&self.control).await?.events(query).await?))
+    }
+
+    /// Copies policies into the watched folder and waits until they are in force in the container.
+    pub async fn apply(
+        &self,
+        files: &[PathBuf],
+        pod: &str,
+        container: &str,
+        expected: &[&str],
+    ) -> Result<()> {
+        copy(files, &self.policies)?;
+        self.in_force(pod, container, expected).await
+    }
+
+    /// Waits until these policies are in force in the container.
+    pub async fn in_force(&self, pod: &str, container: &str, expected: &[&str]) -> Result<()> {
         let mut beat = interval(ASK);
         let enforced = timeout(DEADLINE, async {
             loop {
                 beat.tick().await;
-                let container = self.container(pod, "nginx").await?;
-                let named = |policy: &&str| container.policies.iter().any(|name| name == policy);
-                if expected.iter().all(named) && container.problem.is_empty() {
+                let status = self.container(pod, container).await?;
+                let named = |policy: &&str| status.policies.iter().any(|name| name == policy);
+                if expected.iter().all(named) && status.rules > 0 && status.problem.is_empty() {
                     return anyhow::Ok(());
                 }
             }
@@ -134,7 +146,7 @@ impl Agent {
         let found = timeout(DEADLINE, async {
             loop {
                 beat.tick().await;
-                let containers = Client::connect(&self.control).await?.containers().await?;
+                let containers = self.containers().await?;
                 let wanted = |status: &ContainerStatus| {
                     status.workload.pod == pod && status.workload.container == name
                 };
@@ -154,25 +166,22 @@ impl Agent {
         Ok(rules.filter(|status| status.name == rule).map(|status| status.holding).next())
     }
 
-    /// The first event from now on that `wanted` accepts; `None` if none comes in time.
-    pub async fn event(&mut self, wanted: impl Fn(&Event) -> bool) -> Result<Option<Event>> {
-        let found = timeout(EVENT_DEADLINE, async {
-            loop {
-                let event = self.events.next().await?.context("the agent closed the stream of events")?;
-                if wanted(&event) {
-                    return anyhow::Ok(event);
-                }
-            }
-        });
-        found.await.ok().transpose()
+    /// What it says of itself.
+    pub async fn status(&self) -> Result<Status> {
+        Ok(Client::connect(&self.control).await?.status().await?)
+    }
+
+    /// All containers that it knows.
+    pub async fn containers(&self) -> Result<Vec<ContainerStatus>> {
+        Ok(Client::connect(&self.control).await?.containers().await?)
     }
 
     /// By what its containers and programs are known.
     pub async fn marks(&self) -> Result<Marks> {
         let mut marks = Marks::default();
-        let containers = Client::connect(&self.control).await?.containers().await?;
+        let containers = self.containers().await?;
         marks.names = containers.into_iter().map(|status| status.workload.container_id).collect();
-        marks.add_programs_of(Client::connect(&self.control).await?.status().await?.pid)?;
+        marks.add_programs_of(self.status().await?.pid)?;
         Ok(marks)
     }
 
@@ -188,9 +197,32 @@ impl Agent {
     }
 }
 
-/// A program of this workspace, which Cargo has built into the folder that this one is in.
-fn program(name: &str) -> Result<PathBuf> {
-    let path = std::env::current_exe()?.with_file_name(name);
+impl Events {
+    /// The next event that `wanted` accepts; `None` if none comes in time.
+    pub async fn first(&mut self, wanted: impl Fn(&Event) -> bool) -> Result<Option<Event>> {
+        let found = timeout(EVENT_DEADLINE, async {
+            loop {
+                let event = self.0.next().await?.context("the agent closed the stream of events")?;
+                if wanted(&event) {
+                    return anyhow::Ok(event);
+                }
+            }
+        });
+        found.await.ok().transpose()
+    }
+}
+
+fn copy(policies: &[PathBuf], folder: &Path) -> Result<()> {
+    for file in policies {
+        let name = file.file_name().context("a policy without a name")?;
+        fs::copy(file, folder.join(name)).with_context(|| format!("cannot copy {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// A program of this workspace, which Cargo has built into that folder.
+fn built(folder: &Path, name: &str) -> Result<PathBuf> {
+    let path = folder.join(name);
     ensure!(path.exists(), "{} is not built; run: cargo build --workspace", path.display());
     Ok(path)
 }

@@ -3,12 +3,12 @@
 //! Everything is the real thing: containerd and runc, the agent as a user starts it, its events as a user reads them.
 //! What an attack did is looked up in the container, not believed from an error.
 
-mod agent;
+pub mod agent;
 mod attacks;
 mod attempt;
 mod residue;
 mod stage;
-mod terminal;
+pub mod terminal;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use anyhow::{Context, Result, ensure};
 use moat_event::{Event, EventAction, EventType};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::agent::Agent;
+use self::agent::{Agent, Events};
 use self::attacks::{ATTACKS, Attack, BENIGN, End, PAGE};
 use self::attempt::attempt;
 use self::residue::Marks;
@@ -56,8 +56,11 @@ pub fn run(exit: bool) -> Result<Vec<String>> {
             () = &mut interrupted => return Ok(vec![String::from("demo: interrupted")]),
             stage = Stage::set(&folder) => {
                 let stage = stage?;
-                let agent = terminal::progress("starting moat up", Agent::start(&folder, stage.containerd())).await?;
-                let mut demo = Demo { stage, agent, problems: Vec::new() };
+                let programs = workspace::programs()?;
+                let start = Agent::start(&folder, stage.containerd(), &programs, &[]);
+                let agent = terminal::progress("starting moat up", start).await?;
+                let events = agent.listen().await?;
+                let mut demo = Demo { stage, agent, events, problems: Vec::new() };
                 tokio::select! {
                     () = &mut interrupted => demo.problems.push(String::from("demo: interrupted")),
                     played = demo.play() => {
@@ -76,7 +79,10 @@ pub fn run(exit: bool) -> Result<Vec<String>> {
         };
         problems.extend(marks.find()?.into_iter().map(|left| format!("demo: left behind: {left}")));
         let met = problems.is_empty();
-        terminal::outcome(met, if met { "everything as expected, and nothing left behind" } else { "not as expected" });
+        terminal::outcome(
+            met,
+            if met { "everything as expected, and nothing left behind" } else { "not as expected" },
+        );
         Ok(problems)
     })
 }
@@ -86,6 +92,7 @@ pub fn run(exit: bool) -> Result<Vec<String>> {
 struct Demo {
     stage: Stage,
     agent: Agent,
+    events: Events,
     /// What went otherwise than expected.
     problems: Vec<String>,
 }
@@ -106,7 +113,7 @@ impl Demo {
         let selecting: Vec<&str> = ATTACKS.iter().map(|attack| attack.policy).collect();
         terminal::progress(
             &format!("saving the {} policies of examples/ until they are in force", policies.len()),
-            self.agent.apply(&policies, PROTECTED, &selecting),
+            self.agent.apply(&policies, PROTECTED, "nginx", &selecting),
         )
         .await?;
 
@@ -146,8 +153,8 @@ impl Demo {
         let (without, worked) = attempt(&self.stage, unprotected, attack).await?;
         let (with, succeeded) = attempt(&self.stage, protected, attack).await?;
         let event = self
-            .agent
-            .event(|event| event.pod_name.as_deref() == Some(PROTECTED) && attack.is_told_by(event))
+            .events
+            .first(|event| event.pod_name.as_deref() == Some(PROTECTED) && attack.is_told_by(event))
             .await?;
 
         let ended = match attack.end {
@@ -192,8 +199,8 @@ impl Demo {
         self.report(served.is_ok(), "nginx starts and serves", &[]);
         let seen = self.stage.exec(&locked, &["ls", "/"]).await;
         let event = self
-            .agent
-            .event(|event| {
+            .events
+            .first(|event| {
                 event.pod_name.as_deref() == Some(LOCKED)
                     && event.policy_name.as_deref() == Some("nginx-allow-list")
                     && event.action == EventAction::Blocked
@@ -212,8 +219,8 @@ impl Demo {
         const CONTAINER: &str = "denied-entrypoint";
         let started = self.stage.pod(DENIED, "nginx-locked", CONTAINER, &["id"]).await;
         let event = self
-            .agent
-            .event(|event| {
+            .events
+            .first(|event| {
                 event.pod_name.as_deref() == Some(DENIED)
                     && event.event_type == EventType::ProcessExec
                     && matches!(event.action, EventAction::Blocked | EventAction::Killed)
@@ -263,7 +270,8 @@ impl Demo {
     /// Ends the agent, then the containers. What went wrong so far and on the way, and by what to look for what
     /// may be left.
     async fn end(self) -> (Vec<String>, Marks) {
-        let Demo { stage, agent, mut problems } = self;
+        let Demo { stage, agent, events, mut problems } = self;
+        drop(events);
         let mut marks = agent.marks().await.unwrap_or_else(|error| {
             problems.push(format!("demo: cannot tell what may be left behind: {error:#}"));
             Marks::default()
@@ -286,7 +294,7 @@ fn told(event: Option<&Event>) -> String {
 }
 
 /// The example policies.
-fn examples() -> Result<Vec<PathBuf>> {
+pub fn examples() -> Result<Vec<PathBuf>> {
     let folder = workspace::root()?.join("examples");
     let mut files = Vec::new();
     for entry in fs::read_dir(&folder).context("cannot read examples/")? {

@@ -1,0 +1,69 @@
+//! What the agent costs while nothing happens.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::report::Figure;
+use super::stage::{CONTAINER, SELECTED, Stage};
+use crate::demo::agent::Agent;
+use crate::demo::{examples, terminal};
+
+/// How long nothing happens.
+const REST: Duration = Duration::from_mins(1);
+
+/// An agent with `examples/` and these containers.
+pub async fn measure(stage: &Stage, containers: &str) -> Result<Vec<Figure>> {
+    let agent = stage.agent(&examples()?).await?;
+    agent.in_force(SELECTED, CONTAINER, &["no-shells", "immutable-image"]).await?;
+    let figures = rest(&agent, containers).await?;
+    agent.stop().await?;
+    Ok(figures)
+}
+
+/// Looks at the agent before and after [`REST`].
+pub async fn rest(agent: &Agent, containers: &str) -> Result<Vec<Figure>> {
+    let pid = agent.status().await?.pid;
+    let label = format!("leaving the agent with {containers} alone for {} s", REST.as_secs());
+    let (before, began) = (processor_time(pid)?, Instant::now());
+    terminal::progress(&label, tokio::time::sleep(REST)).await;
+    let spent = processor_time(pid)?.saturating_sub(before);
+    let percent = 100.0 * spent.as_secs_f64() / began.elapsed().as_secs_f64();
+    let resident = resident_mebibytes(pid)?;
+    Ok(vec![
+        Figure::new(
+            format!("resident memory of the idle agent, {containers}"),
+            Some(("≤ 40 MiB", 40.0)),
+            resident,
+            format!("{resident:.1} MiB"),
+        ),
+        Figure::new(
+            format!("processor time of the idle agent, {containers}"),
+            Some(("≤ 0.2 % of a core", 0.2)),
+            percent,
+            format!("{percent:.3} %"),
+        ),
+    ])
+}
+
+/// What all threads of a process ran, by the scheduler's own count in nanoseconds (Documentation/scheduler/sched-stats.rst).
+fn processor_time(pid: u32) -> Result<Duration> {
+    let folder = format!("/proc/{pid}/task");
+    let mut nanos = 0;
+    for thread in fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))? {
+        // One that ended meanwhile is gone.
+        let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        let ran = text.split(' ').next().and_then(|field| field.parse::<u64>().ok());
+        nanos += ran.with_context(|| format!("schedstat of a thread says {text}"))?;
+    }
+    Ok(Duration::from_nanos(nanos))
+}
+
+pub fn resident_mebibytes(pid: u32) -> Result<f64> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    Ok(kibibytes.with_context(|| format!("{path} has no VmRSS"))? / 1024.0)
+}
