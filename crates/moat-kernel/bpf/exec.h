@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* Executions: who is new in which container, and what its rules say. The tracepoint comes after the new
  * program is in place and before its first instruction, so a signal sent here is taken before that. */
 #pragma once

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /* The programs of the guard driver, one object for all kernels from 5.17 on. */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* Decides on an execution: gathers the facts that the container's rules ask for, then takes the first rule
  * in the total order that agrees with all of them. Must decide as moat_policy::decide does. */
 #pragma once

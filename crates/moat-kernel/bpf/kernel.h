@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* The kernel types that the programs read, field by field. Offsets come from the running kernel's BTF
  * (CO-RE), so only names and types matter here. */
 #pragma once

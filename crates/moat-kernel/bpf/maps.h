@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* What user space and the programs share. Layouts are mirrored in src/guard/layout.rs, and a test compares
  * the two through BTF. */
 #pragma once

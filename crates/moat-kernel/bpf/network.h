@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* Connections: cgroup programs on the container's own cgroup. connect and sendmsg answer EPERM; the packet
  * programs hold what has no such hook (raw sockets, arriving connections). These programs can be
  * preempted: no per-CPU buffers. */

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* Absolute paths, by walking dentries and mounts up to the root of the task's namespace. */
 #pragma once
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* Buffers too large for the stack. Per CPU: the tracepoint programs that use them run with preemption off.
  * Each buffer has slack behind its limit, so that a masked index plus a masked length stays inside. */
 #pragma once

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* System calls, seen as they begin. Attached only while a rule needs it, for it costs every process on the
  * node: a signal sent here ends the process, but the call itself still takes effect. */
 #pragma once

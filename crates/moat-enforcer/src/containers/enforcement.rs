@@ -55,6 +55,8 @@ pub enum Answer {
         cgroup: u64,
         /// The rules in force now, none of them where nothing selects the container.
         result: Result<Arc<RuleSet>, ApplyError>,
+        /// What the container has now, complete or not.
+        in_force: Option<Arc<RuleSet>>,
     },
     Dismissed {
         cgroup: u64,
@@ -120,7 +122,9 @@ impl State {
         while let Ok(order) = orders.recv() {
             let answer = match order {
                 Order::Settle(settle) => {
-                    Answer::Settled { cgroup: settle.scope.cgroup, result: self.settle(&settle) }
+                    let cgroup = settle.scope.cgroup;
+                    let result = self.settle(&settle);
+                    Answer::Settled { cgroup, result, in_force: self.in_force.get(&cgroup).cloned() }
                 }
                 Order::Dismiss(scope) => {
                     Answer::Dismissed { cgroup: scope.cgroup, result: self.driver.dismiss(&scope) }
@@ -156,14 +160,40 @@ impl State {
                 rules = Arc::new(RuleSet { generation: self.generations.next(), ..RuleSet::clone(&rules) });
             }
         }
-        self.directory.enter(cgroup, resident(), Some(&rules));
-        if rules.rules.is_empty() {
-            self.driver.dismiss(&order.scope)?;
-        } else {
-            self.driver.apply(&order.scope, &rules)?;
+        // What the first attempt was refused for; the container then gets what does fit.
+        let mut refused = None;
+        loop {
+            self.directory.enter(cgroup, resident(), Some(&rules));
+            match self.put(&order.scope, &rules) {
+                Ok(()) => break,
+                // A container that has rules keeps them. One that has none would run without any, or wait for ever.
+                Err(ApplyError::DoesNotFit { policy, rule, what })
+                    if !self.in_force.contains_key(&cgroup) =>
+                {
+                    let mut fewer = RuleSet { generation: self.generations.next(), ..RuleSet::clone(&rules) };
+                    fewer.rules.retain(|rule| *rule.policy != *policy);
+                    fewer.hash = format!("{} without {policy}", rules.hash);
+                    if fewer.rules.len() == rules.rules.len() {
+                        return Err(ApplyError::DoesNotFit { policy, rule, what });
+                    }
+                    rules = Arc::new(fewer);
+                    refused.get_or_insert(ApplyError::DoesNotFit { policy, rule, what });
+                }
+                Err(error) => {
+                    // It is tried again; meanwhile a new container runs without rules rather than wait stopped.
+                    if !self.in_force.contains_key(&cgroup) {
+                        let _ = self.driver.dismiss(&order.scope);
+                    }
+                    return Err(error);
+                }
+            }
         }
         self.in_force.insert(cgroup, Arc::clone(&rules));
-        Ok(rules)
+        refused.map_or(Ok(rules), Err)
+    }
+
+    fn put(&mut self, scope: &ContainerScope, rules: &Arc<RuleSet>) -> Result<(), ApplyError> {
+        if rules.rules.is_empty() { self.driver.dismiss(scope) } else { self.driver.apply(scope, rules) }
     }
 
     /// The rules that the policies make for the container now; containers with the same share them.

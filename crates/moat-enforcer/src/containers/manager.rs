@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use moat_event::{Event, EventAction, Loss, Severity};
 use moat_kernel::{ApplyError, ContainerScope, Held};
+use moat_policy::RuleSet;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -184,7 +185,7 @@ impl Manager {
     fn answered(&mut self, answer: Answer) {
         self.busy = false;
         match answer {
-            Answer::Settled { cgroup, result } => match result {
+            Answer::Settled { cgroup, result, in_force } => match result {
                 Ok(rules) => {
                     let Some(known) = self.inventory.get_mut(cgroup) else { return };
                     tracing::debug!(
@@ -204,7 +205,7 @@ impl Manager {
                         self.journal.publish(follow_up(event, EventAction::Quarantined, message));
                     }
                 }
-                Err(error) => self.failed(cgroup, error),
+                Err(error) => self.failed(cgroup, error, in_force),
             },
             Answer::Dismissed { cgroup, result } => {
                 if let Err(error) = result {
@@ -216,7 +217,8 @@ impl Manager {
         }
     }
 
-    fn failed(&mut self, cgroup: u64, error: ApplyError) {
+    /// `in_force` is what the container has instead.
+    fn failed(&mut self, cgroup: u64, error: ApplyError, in_force: Option<Arc<RuleSet>>) {
         let Some(known) = self.inventory.get_mut(cgroup) else { return };
         let workload = &known.container.workload;
         let container = workload.container.as_str();
@@ -227,15 +229,17 @@ impl Manager {
             let before = known.problem.as_ref().map(|problem| problem.error.to_string());
             let now = error.to_string();
             if before.as_ref() != Some(&now) {
-                let kept = match &known.rules {
-                    Some(rules) => format!("those of generation {} stay in force", rules.generation),
-                    None => String::from("the container runs without rules"),
+                let kept = match (&known.rules, &in_force) {
+                    (Some(rules), _) => format!("those of generation {} stay in force", rules.generation),
+                    (None, Some(_)) => String::from("those of its other policies are in force"),
+                    (None, None) => String::from("the container runs without rules"),
                 };
                 let message =
                     format!("The rules of container {container} were not put in force, {kept}: {now}.");
                 self.journal.system_about(workload, Severity::Critical, message);
             }
         }
+        known.rules = in_force.or_else(|| known.rules.take());
         known.problem = Some(Problem::after(known.problem.as_ref(), error, Instant::now()));
     }
 

@@ -94,7 +94,7 @@ pub struct Guard {
     managed: HashMap<u64, Managed>,
     files: FilePermissions,
     syscalls: Option<Link>,
-    _links: [Link; 2],
+    links_to_starts: Vec<Link>,
     reader: Reader,
     holds: Holds,
     judges: Judges,
@@ -132,12 +132,12 @@ impl Guard {
         let files = FilePermissions::new(sink.clone(), Arc::clone(&tasks) as Arc<_>)?;
         let reader = Reader::start(&loaded, Arc::clone(&judges), sink.clone(), held)?;
         // The fork program first: a runtime that is marked must pass the mark on to its children.
-        let links = [loaded.attach("moat_fork")?, loaded.attach("moat_exec")?];
+        let links_to_starts = vec![loaded.attach("moat_fork")?, loaded.attach("moat_exec")?];
         Ok(Guard {
             managed: HashMap::new(),
             files,
             syscalls: None,
-            _links: links,
+            links_to_starts,
             reader,
             holds,
             judges,
@@ -269,7 +269,8 @@ impl Driver for Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // A start that waits must not wait for ever.
+        // No new start may come to wait once those that do have been let go.
+        self.links_to_starts.clear();
         self.holds.let_all_go();
     }
 }
