@@ -178,7 +178,7 @@ fn a_start_that_an_agent_left_waiting_is_taken_over() {
 
 /// The state of a process, as `proc_pid_status(5)` has it.
 fn state(pid: u32) -> String {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
+    let line = status.lines().find_map(|line| line.strip_prefix("State:")).expect("a state");
     line.trim().to_owned()
 }
