@@ -1,3 +1,5 @@
 //! The guard against the real kernel and real containers.
 
 mod guard;
+mod node;
+mod observe;

@@ -314,8 +314,7 @@ fn records() {
     let structure = Structure::of("record");
     assert_eq!(structure.size, record_bytes::HEAD);
     let write = |kind: u64, number: u64| {
-        let octets: [u64; 4] =
-            [[0x20, 1, 0xd, 0xb8], [0; 4], [0; 4], [0, 0, 0, 5]].map(|octets| number_of(octets));
+        let octets: [u64; 4] = [[0x20, 1, 0xd, 0xb8], [0; 4], [0; 4], [0, 0, 0, 5]].map(number_of);
         let mut bytes = structure.write(&[
             ("kind", &[kind]),
             ("outcome", &[2]),

@@ -94,12 +94,13 @@ fn as_many_sets_of_parents_and_users_as_there_are_bits() {
 
 #[test]
 fn texts_longer_than_a_key() {
+    type Text<'a> = &'a dyn Fn(usize) -> String;
     type Place = fn(String) -> ProcessMatcher;
     // The text of the given length, a path where it must be one.
     let path = |length: usize| format!("/{}", "a".repeat(length - 1));
     let name = |length: usize| "a".repeat(length);
     let directory = |length: usize| format!("{}/**", path((length - 1).max(2)));
-    let cases: [(&str, &dyn Fn(usize) -> String, Place); 6] = [
+    let cases: [(&str, Text<'_>, Place); 6] = [
         ("paths", &path, |text| ProcessMatcher { paths: vec![text], ..ProcessMatcher::default() }),
         ("names", &name, |text| ProcessMatcher { names: vec![text], ..ProcessMatcher::default() }),
         ("pathGlobs, the prefix with its slash", &directory, |text| ProcessMatcher {
