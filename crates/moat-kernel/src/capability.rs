@@ -83,7 +83,10 @@ impl Capabilities {
 
     fn process(&self, matcher: &ProcessMatcher, action: RuleAction) -> Holding {
         if !self.has(name::EXEC_KILL) {
-            return if self.has(name::EXEC_REFUSE) && matcher.args_regex.is_none() && action != RuleAction::Alert {
+            return if self.has(name::EXEC_REFUSE)
+                && matcher.args_regex.is_none()
+                && action != RuleAction::Alert
+            {
                 held("execve fails with EPERM")
             } else {
                 self.missing(name::EXEC_KILL)
@@ -112,10 +115,10 @@ impl Capabilities {
     }
 
     fn file(&self, matcher: &FileMatcher, action: RuleAction) -> Holding {
-        let (opened, changed): (Vec<FileOperation>, Vec<FileOperation>) =
-            matcher.operations.iter().partition(|operation| {
-                matches!(operation, FileOperation::Read | FileOperation::Write)
-            });
+        let (opened, changed): (Vec<FileOperation>, Vec<FileOperation>) = matcher
+            .operations
+            .iter()
+            .partition(|operation| matches!(operation, FileOperation::Read | FileOperation::Write));
         if !opened.is_empty() && !self.has(name::FILE_OPEN) {
             return self.missing(name::FILE_OPEN);
         }
@@ -129,7 +132,8 @@ impl Capabilities {
             return held("reported as it happens");
         }
         let names: Vec<&str> = changed.iter().map(|operation| operation.name()).collect();
-        let after = if action >= RuleAction::KillProcess { "and the process is killed" } else { "not refused" };
+        let after =
+            if action >= RuleAction::KillProcess { "and the process is killed" } else { "not refused" };
         degraded(&format!(
             "{} is reported after it took effect, {after}; refusing it needs a kernel with BPF LSM",
             names.join(", ")

@@ -24,9 +24,9 @@ pub fn probe() -> Capabilities {
     let permission = fanotify::try_permission_events();
     let cgroup2 = cgroup2_mounted();
     let with_cgroup2 = |tried: Result<(), String>| tried.and_then(|()| cgroup2.clone());
-    let overlay = guard::overlay_layout_known()
-        .then_some(())
-        .ok_or_else(|| String::from("the kernel tells no layout of overlayfs: load the module (`modprobe overlay`)"));
+    let overlay = guard::overlay_layout_known().then_some(()).ok_or_else(|| {
+        String::from("the kernel tells no layout of overlayfs: load the module (`modprobe overlay`)")
+    });
 
     let entries = vec![
         entry(

@@ -29,11 +29,11 @@ pub(crate) fn try_lsm() -> Result<(), String> {
     const PROGRAM: [u64; 2] = [0xb7, 0x95];
     let hook = CString::from(c"file_open");
     // SAFETY: the name is a C string that outlives the call; libbpf copies what it needs.
-    let id = unsafe {
-        libbpf_sys::libbpf_find_vmlinux_btf_id(hook.as_ptr(), libbpf_sys::BPF_LSM_MAC)
-    };
+    let id = unsafe { libbpf_sys::libbpf_find_vmlinux_btf_id(hook.as_ptr(), libbpf_sys::BPF_LSM_MAC) };
     let Ok(attach_btf_id @ 1..) = u32::try_from(id) else {
-        return Err(String::from("the kernel's BTF has no LSM hooks: it needs CONFIG_BPF_LSM and CONFIG_DEBUG_INFO_BTF"));
+        return Err(String::from(
+            "the kernel's BTF has no LSM hooks: it needs CONFIG_BPF_LSM and CONFIG_DEBUG_INFO_BTF",
+        ));
     };
     let mut options = libbpf_sys::bpf_prog_load_opts {
         sz: size_of::<libbpf_sys::bpf_prog_load_opts>() as libbpf_sys::size_t,
@@ -54,7 +54,9 @@ pub(crate) fn try_lsm() -> Result<(), String> {
     };
     if descriptor < 0 {
         let error = std::io::Error::from_raw_os_error(-descriptor);
-        return Err(format!("the kernel refuses LSM programs ({error}): boot with `bpf` in the `lsm=` list of a kernel that allows them"));
+        return Err(format!(
+            "the kernel refuses LSM programs ({error}): boot with `bpf` in the `lsm=` list of a kernel that allows them"
+        ));
     }
     // SAFETY: the kernel has just given us this descriptor, and nobody else has it.
     drop(unsafe { OwnedFd::from_raw_fd(descriptor) });

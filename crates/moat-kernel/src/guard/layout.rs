@@ -138,18 +138,16 @@ impl Rule {
         bytes[2] = self.origins;
         bytes[3] = self.sources;
         for (index, half) in
-            [self.name_bit, self.arguments_bit, self.parent_bit, self.user_bit, self.protocols].iter().enumerate()
+            [self.name_bit, self.arguments_bit, self.parent_bit, self.user_bit, self.protocols]
+                .iter()
+                .enumerate()
         {
             bytes[4 + index * 2..6 + index * 2].copy_from_slice(&half.to_ne_bytes());
         }
-        for (index, word) in [
-            self.ports.offset,
-            self.ports.count,
-            self.except_ports.offset,
-            self.except_ports.count,
-        ]
-        .iter()
-        .enumerate()
+        for (index, word) in
+            [self.ports.offset, self.ports.count, self.except_ports.offset, self.except_ports.count]
+                .iter()
+                .enumerate()
         {
             bytes[16 + index * 4..20 + index * 4].copy_from_slice(&word.to_ne_bytes());
         }

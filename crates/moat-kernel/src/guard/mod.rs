@@ -33,8 +33,8 @@ pub use self::tasks::Tasks;
 
 use self::holds::Holds;
 use self::layout::{Container, kernel_device};
-use self::network::Links as NetworkLinks;
 use self::links::Links;
+use self::network::Links as NetworkLinks;
 use self::object::{Loaded, io_error};
 use self::profiles::{Profile, Profiles};
 use self::reader::Reader;
@@ -156,9 +156,7 @@ impl Guard {
         let rules = rules.map(|rules| self.links.follow(rules, scope.init_pid));
         let rules = rules.as_ref();
         let profile = match rules {
-            Some(rules) if !rules.rules.is_empty() => {
-                Some(self.profiles.put(rules, &users(scope.init_pid))?)
-            }
+            Some(rules) if !rules.rules.is_empty() => Some(self.profiles.put(rules, &users(scope.init_pid))?),
             _ => None,
         };
         let links = match &profile {
@@ -216,9 +214,10 @@ impl Guard {
             .any(|managed| managed.profile.as_ref().is_some_and(|profile| profile.watches_syscalls()));
         match (needed, &self.syscalls) {
             (true, None) => {
-                let link = self.loaded.attach("moat_syscall").map_err(|error| {
-                    ApplyError::Kernel(std::io::Error::other(error.to_string()))
-                })?;
+                let link = self
+                    .loaded
+                    .attach("moat_syscall")
+                    .map_err(|error| ApplyError::Kernel(std::io::Error::other(error.to_string())))?;
                 self.syscalls = Some(link);
             }
             (false, Some(_)) => self.syscalls = None,

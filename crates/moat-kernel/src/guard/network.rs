@@ -21,7 +21,11 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub fn attach(loaded: &mut Loaded, scope: &ContainerScope, profile: &Profile) -> Result<Links, ApplyError> {
+    pub fn attach(
+        loaded: &mut Loaded,
+        scope: &ContainerScope,
+        profile: &Profile,
+    ) -> Result<Links, ApplyError> {
         let mut programs: Vec<&'static str> = Vec::new();
         if profile.egress() {
             programs.extend(EGRESS);

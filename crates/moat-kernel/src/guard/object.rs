@@ -62,7 +62,11 @@ impl Loaded {
     }
 
     /// Attaches a program to one cgroup directory.
-    pub fn attach_cgroup(&mut self, name: &'static str, directory: &std::fs::File) -> Result<Link, LoadError> {
+    pub fn attach_cgroup(
+        &mut self,
+        name: &'static str,
+        directory: &std::fs::File,
+    ) -> Result<Link, LoadError> {
         use std::os::fd::AsRawFd;
         Ok(self.program(name)?.attach_cgroup(directory.as_raw_fd())?)
     }

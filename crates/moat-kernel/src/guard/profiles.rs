@@ -238,11 +238,16 @@ fn put_array<const SIZE: usize>(
 /// A kernel map that is full is a set that does not fit; it is named by its first rule.
 fn full(rules: &RuleSet, error: &libbpf_rs::Error) -> ApplyError {
     match (error.kind(), rules.rules.first()) {
-        (libbpf_rs::ErrorKind::Other | libbpf_rs::ErrorKind::OutOfMemory, Some(rule)) => ApplyError::DoesNotFit {
-            policy: rule.policy.to_string(),
-            rule: rule.rule.to_string(),
-            what: format!("the kernel's tables are full ({} rules in this set): {error}", rules.rules.len()),
-        },
+        (libbpf_rs::ErrorKind::Other | libbpf_rs::ErrorKind::OutOfMemory, Some(rule)) => {
+            ApplyError::DoesNotFit {
+                policy: rule.policy.to_string(),
+                rule: rule.rule.to_string(),
+                what: format!(
+                    "the kernel's tables are full ({} rules in this set): {error}",
+                    rules.rules.len()
+                ),
+            }
+        }
         _ => ApplyError::Kernel(io_error(error)),
     }
 }

@@ -151,7 +151,8 @@ impl State {
     }
 
     fn lost(&self) -> u64 {
-        let Ok(Some(values)) = self.counters.lookup_percpu(&COUNTER_RING_FULL.to_ne_bytes(), MapFlags::ANY) else {
+        let Ok(Some(values)) = self.counters.lookup_percpu(&COUNTER_RING_FULL.to_ne_bytes(), MapFlags::ANY)
+        else {
             return self.unjudged;
         };
         let full: u64 = values

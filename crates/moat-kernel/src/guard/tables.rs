@@ -185,9 +185,7 @@ impl Tables {
     pub fn compile(rules: &RuleSet, users: &Users) -> Result<Tables, ApplyError> {
         let mut builder = Builder::default();
         for (rank, rule) in rules.rules.iter().enumerate() {
-            builder
-                .rule(rank as u32, rule)
-                .map_err(|what| does_not_fit(rule, what))?;
+            builder.rule(rank as u32, rule).map_err(|what| does_not_fit(rule, what))?;
         }
         builder.finish(rules, users)
     }
@@ -255,7 +253,8 @@ impl Builder {
             self.always.insert(rank);
         }
         if let Some(expression) = &matcher.args_regex {
-            row.arguments_bit = bit(&mut self.argument_expressions, expression, MAX_EXPRESSIONS, "argsRegex")?;
+            row.arguments_bit =
+                bit(&mut self.argument_expressions, expression, MAX_EXPRESSIONS, "argsRegex")?;
         }
         if !matcher.parents.is_empty() {
             row.parent_bit = bit(&mut self.parent_sets, &matcher.parents, MAX_SETS, "parents")?;
@@ -350,7 +349,8 @@ impl Builder {
         let mut words = Vec::with_capacity(ports.len() * 2);
         for port in ports {
             let (from, to) = port.split_once('-').unwrap_or((port, port));
-            let number = |text: &str| text.trim().parse::<u16>().map_err(|_| format!("{port:?} is not a port"));
+            let number =
+                |text: &str| text.trim().parse::<u16>().map_err(|_| format!("{port:?} is not a port"));
             words.extend([u32::from(number(from)?), u32::from(number(to)?)]);
         }
         let span = self.lists.add(words);
@@ -373,7 +373,8 @@ impl Builder {
 
     fn syscalls(&mut self, rank: u32, names: &[String]) -> Result<(), String> {
         for name in names {
-            let number = file_calls::number(name).ok_or_else(|| format!("system call {name:?} is unknown here"))?;
+            let number =
+                file_calls::number(name).ok_or_else(|| format!("system call {name:?} is unknown here"))?;
             self.watch(number);
             self.calls.entry(u64::from(number)).or_default().insert(rank);
         }
@@ -485,7 +486,12 @@ impl Builder {
                     }
                 }
                 let list = self.lists.ranks(&all);
-                entries.push(vec![list.match_offset, list.match_count, list.except_offset, list.except_count]);
+                entries.push(vec![
+                    list.match_offset,
+                    list.match_count,
+                    list.except_offset,
+                    list.except_count,
+                ]);
             }
             tables.automata.push((AutomatonKind::Path, AutomatonTable::new(&automaton, &entries)));
         }
@@ -512,7 +518,9 @@ impl Builder {
     /// Names the rule whose expression the automaton's error is about.
     fn blame(&self, rules: &RuleSet, error: &AutomatonError) -> ApplyError {
         let pattern = match error {
-            AutomatonError::Pattern { pattern, .. } | AutomatonError::PatternTooLarge { pattern, .. } => pattern,
+            AutomatonError::Pattern { pattern, .. } | AutomatonError::PatternTooLarge { pattern, .. } => {
+                pattern
+            }
             AutomatonError::SetTooLarge { costliest, .. } => costliest,
         };
         let by_glob = self
@@ -535,7 +543,11 @@ impl Builder {
 
 /// As few automata as hold all patterns, each with the number of its first pattern: expressions that begin with
 /// anything multiply each other's states, and are held apart where they do not fit together.
-fn spread(patterns: &[&str], options: Options, most: usize) -> Result<Vec<(usize, Automaton)>, AutomatonError> {
+fn spread(
+    patterns: &[&str],
+    options: Options,
+    most: usize,
+) -> Result<Vec<(usize, Automaton)>, AutomatonError> {
     match Automaton::search(patterns, options) {
         Err(AutomatonError::SetTooLarge { .. }) if most > 1 && patterns.len() > 1 => {
             let (left, right) = patterns.split_at(patterns.len() / 2);
@@ -649,7 +661,9 @@ fn every_address() -> [IpNet; 2] {
 fn parse_network(cidr: &str) -> Result<IpNet, String> {
     let network: IpNet = match cidr.parse() {
         Ok(network) => network,
-        Err(_) => IpNet::from(cidr.parse::<std::net::IpAddr>().map_err(|_| format!("{cidr:?} is not a network"))?),
+        Err(_) => {
+            IpNet::from(cidr.parse::<std::net::IpAddr>().map_err(|_| format!("{cidr:?} is not a network"))?)
+        }
     };
     if let IpNet::V6(v6) = network
         && v6.prefix_len() >= 96

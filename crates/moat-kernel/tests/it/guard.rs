@@ -9,7 +9,9 @@ use std::time::Duration;
 use moat_event::{Origin, Severity};
 use moat_kernel::guard::{Guard, GuardConfig};
 use moat_kernel::{Act, ContainerScope, Driver, Held, Outcome, Record, Sink};
-use moat_policy::model::{DriftMatcher, ExecutableList, NetworkMatcher, OriginMatcher, ProcessMatcher, RuleAction};
+use moat_policy::model::{
+    DriftMatcher, ExecutableList, NetworkMatcher, OriginMatcher, ProcessMatcher, RuleAction,
+};
 use moat_policy::rule_set::Matcher;
 use moat_policy::{EffectiveRule, RuleSet};
 use moat_testkit::{Containerd, Image, Running, skip};
@@ -197,9 +199,8 @@ fn programs_that_did_not_come_with_the_image_do_not_run() {
     let drift = DriftMatcher { execute: true, fileless: true, except: None };
     let rules = vec![rule("immutable", RuleAction::Block, Matcher::Drift(Arc::new(drift)))];
     let (running, _) = node.container("drift", rules);
-    let dropped = running
-        .exec(&["/bin/sh", "-c", "cp /bin/busybox /tmp/touch; /tmp/touch /tmp/ran; ls /tmp"])
-        .unwrap();
+    let dropped =
+        running.exec(&["/bin/sh", "-c", "cp /bin/busybox /tmp/touch; /tmp/touch /tmp/ran; ls /tmp"]).unwrap();
     assert_eq!(text(&dropped).lines().filter(|line| *line == "ran").count(), 0, "{}", text(&dropped));
     let record = node.record();
     assert_eq!(record.outcome, Outcome::Killed);
