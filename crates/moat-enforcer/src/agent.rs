@@ -117,15 +117,14 @@ pub async fn run(
         control = %listener.path().display(),
         "moat enforces"
     );
-    if let Some(gap) = config.restarted_after_millis {
-        journal.system(
-            Severity::High,
-            format!("The agent was restarted; for {gap} ms nothing was enforced that needs it."),
-        );
-    }
-
-    let setting =
-        Setting { started, driver: name, proc: Path::new("/proc").to_owned(), journal: Arc::clone(&journal) };
+    let restarted_after = config.restarted_after_millis.map(Duration::from_millis);
+    let setting = Setting {
+        started,
+        restarted_after,
+        driver: name,
+        proc: Path::new("/proc").to_owned(),
+        journal: Arc::clone(&journal),
+    };
     let (changes_to, changes) = mpsc::channel(QUEUE);
     let (quarantine, quarantines) = mpsc::channel(QUEUE);
     let (questions, queries) = mpsc::channel(QUEUE);

@@ -52,6 +52,8 @@ pub struct Manager {
     pub(super) unreachable: BTreeMap<usize, String>,
     /// Containers that cannot be protected, and why.
     pub(super) unprotected: BTreeMap<Id, String>,
+    /// Runtimes that have not said yet what runs.
+    unheard: BTreeSet<usize>,
     journal: Arc<Journal>,
     sources: Vec<Arc<dyn Source>>,
     hierarchy: Hierarchy,
@@ -95,6 +97,7 @@ impl Manager {
             losses: Vec::new(),
             unreachable: BTreeMap::new(),
             unprotected: BTreeMap::new(),
+            unheard: (0..sources.len()).collect(),
             journal,
             sources,
             hierarchy,
@@ -115,6 +118,7 @@ impl Manager {
         self.policies = Arc::clone(&inputs.policies.borrow_and_update());
         loop {
             self.give_next_order();
+            self.tell_of_gap();
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
@@ -147,6 +151,17 @@ impl Manager {
                 return;
             }
         }
+    }
+
+    /// After a restart, once the rules of every container that runs are in force again.
+    fn tell_of_gap(&mut self) {
+        if self.busy || !self.unheard.is_empty() {
+            return;
+        }
+        let Some(gap) = self.setting.restarted_after.take() else { return };
+        let gap = (gap + self.setting.started.elapsed()).as_millis();
+        let message = format!("The agent was restarted; for {gap} ms nothing was enforced that needs it.");
+        self.journal.system(Severity::High, message);
     }
 
     fn next_order(&mut self) -> Option<Order> {
@@ -244,6 +259,9 @@ impl Manager {
     }
 
     fn change(&mut self, source: usize, change: Change) {
+        if matches!(change, Change::Resync(_) | Change::Unreachable { .. }) {
+            self.unheard.remove(&source);
+        }
         match change {
             Change::Created(container) => {
                 self.enter(source, container);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use moat_event::Workload;
@@ -45,6 +45,8 @@ pub struct Explanations {
 #[derive(Debug)]
 pub struct Setting {
     pub started: Instant,
+    /// How long the node was without an agent when this one started, if another ran before.
+    pub restarted_after: Option<Duration>,
     /// Name of the driver that holds the rules.
     pub driver: &'static str,
     /// The node's `/proc`.

@@ -18,7 +18,7 @@ async fn odd_names_and_labels_come_through_unharmed() {
     let Some(mut node) = Node::start(busybox()).await else { return };
     node.write("odd.yaml", &policy("odd", "odd", NO_ID));
     node.loaded(1).await;
-    let odd = node.containerd.container(&node.image, "odd.name_1-x").label("app", "odd").label("note", ODD);
+    let odd = node.container_of("odd", "odd.name_1-x").label("note", ODD);
     let odd = tokio::task::block_in_place(|| odd.start()).unwrap();
     exec(&odd, &["/bin/id"]);
     let event = node.denied_exec("odd.name_1-x", "no-id").await;

@@ -1,5 +1,6 @@
 //! Rules follow what happens to policies, containers, the agent and the runtime.
 
+use std::fs;
 use std::process::Output;
 
 use moat_event::{EventType, Severity};
@@ -114,16 +115,15 @@ async fn a_killed_agent_comes_back_with_its_rules_and_tells_the_gap() {
 async fn a_container_runtime_that_restarts_changes_nothing() {
     let Some(mut node) = Node::start(busybox()).await else { return };
     node.write("web.yaml", &policy("web", "web", &format!("{NO_ID}\n{NO_PASSWD}")));
-    let web = node.run("web");
+    let script = "until [ -e /tmp/go ]; do sleep 0.01; done; cat /etc/passwd; sleep 86400";
+    let web = node.container("web").command(["/bin/sh", "-c", script]);
+    let web = tokio::task::block_in_place(|| web.start()).unwrap();
     node.rules("web", 2).await;
     tokio::task::block_in_place(|| node.containerd.stop()).unwrap();
-    // Without containerd, by the container's own root.
-    let root = format!("/proc/{}/root", web.pid);
-    let entered = std::process::Command::new("nsenter")
-        .args(["--target", &web.pid.to_string(), "--all", "/bin/cat", "/etc/passwd"])
-        .output()
-        .unwrap();
-    assert!(text(&entered).contains("Operation not permitted"), "{root}: {entered:?}");
+    fs::write(format!("/proc/{}/root/tmp/go", web.pid), "").unwrap();
+    let refused = async || web.output().ok().filter(|output| output.contains("passwd"));
+    let output = node.until("the container reads without containerd", refused).await;
+    assert!(output.contains("Operation not permitted"), "{output}");
     tokio::task::block_in_place(|| node.containerd.resume()).unwrap();
     assert_enforced(&web);
     node.denied_exec("web", "no-id").await;

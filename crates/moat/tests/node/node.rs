@@ -39,6 +39,8 @@ pub struct Node {
     // Ended by drop when a test fails; after the supervisor.
     pub containerd: Containerd,
     pub image: Image,
+    /// containerd's, for containers without a pod.
+    pub namespace: String,
     pub folder: TempDir,
     events: mpsc::UnboundedReceiver<String>,
     /// Events that came, oldest first.
@@ -69,7 +71,11 @@ impl Node {
                 return None;
             }
         };
-        containerd.import(&image).unwrap();
+        // A cgroup is named by containerd's namespace and the container; another test must not share it.
+        let namespace = containerd.oci_runtime().to_owned();
+        for namespace in [namespace.as_str(), "k8s.io"] {
+            containerd.import_into(namespace, &image).unwrap();
+        }
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("policies")).unwrap();
         let (to, events) = mpsc::unbounded_channel();
@@ -82,8 +88,16 @@ impl Node {
                 }
             }
         });
-        let mut node =
-            Node { supervisor, containerd, image, folder, events, seen: Vec::new(), _share: share };
+        let mut node = Node {
+            supervisor,
+            containerd,
+            image,
+            namespace,
+            folder,
+            events,
+            seen: Vec::new(),
+            _share: share,
+        };
         let serves = timeout(DEADLINE, async {
             let mut beat = interval(ASK);
             while node.supervisor.try_wait().unwrap().is_none() {
@@ -123,10 +137,6 @@ impl Node {
         command.env("MOAT_CONFIG", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/empty.yaml"));
         command.stdin(Stdio::null()).kill_on_drop(true);
         timeout(DEADLINE, command.output()).await.unwrap().unwrap()
-    }
-
-    pub async fn client(&self) -> Client {
-        Client::connect(&self.control()).await.unwrap()
     }
 
     async fn try_status(&self) -> Option<Status> {
@@ -201,7 +211,12 @@ impl Node {
 
     /// A container with the label `app=ID`.
     pub fn container(&self, id: &str) -> NewContainer<'_> {
-        self.containerd.container(&self.image, id).label("app", id)
+        self.container_of(id, id)
+    }
+
+    /// A container with the label `app=APP`.
+    pub fn container_of(&self, app: &str, id: &str) -> NewContainer<'_> {
+        self.containerd.container(&self.image, id).namespace(&self.namespace).label("app", app)
     }
 
     pub fn run(&self, id: &str) -> Running {

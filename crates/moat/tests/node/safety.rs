@@ -32,7 +32,7 @@ async fn a_policy_that_denies_everything_leaves_the_node_alone() {
     let host = Command::new("/bin/sh").args(["-c", "cat /etc/passwd && exec id -u"]).output().unwrap();
     assert!(host.status.success() && text(&host).ends_with("0\n"), "{host:?}");
     // containerd, its shims, runc and ctr: as ever, but for what runs inside.
-    assert!(node.containerd.ctr("default", ["tasks", "list"]).unwrap().contains("RUNNING"));
+    assert!(node.containerd.ctr(&node.namespace, ["tasks", "list"]).unwrap().contains("RUNNING"));
     let output = exec(&before, &["/bin/true"]);
     assert!(!output.status.success(), "{output:?}");
     node.denied_exec("before", "no-program").await;

@@ -61,8 +61,7 @@ async fn no_denied_entrypoint_executes_one_instruction() {
                 scope.spawn(move || {
                     for number in (worker..BY_CTR).step_by(AT_ONCE) {
                         let (id, file) = (format!("ctr-{number}"), format!("/marks/{number}"));
-                        let container =
-                            node.containerd.container(&node.image, &id).label("app", denial(number));
+                        let container = node.container_of(denial(number), &id);
                         let output = container.flag(mount).command(["/bin/mark", &file]).run().unwrap();
                         assert!(!output.status.success(), "{id}: {output:?}");
                     }
@@ -156,7 +155,7 @@ async fn every_allowed_entrypoint_runs_and_none_stays_stopped() {
                 scope.spawn(move || {
                     for number in (worker..ALLOWED / 2).step_by(AT_ONCE) {
                         let (id, file) = (format!("ctr-{number}"), format!("/marks/ctr-{number}"));
-                        let container = node.containerd.container(&node.image, &id).label("app", "listed");
+                        let container = node.container_of("listed", &id);
                         container.command(["/bin/mark", &file, "stay"]).start().unwrap();
                     }
                 });
