@@ -48,6 +48,10 @@ pub async fn measure(stage: &Stage) -> Result<Vec<Figure>> {
         let label = format!("{DENIED} times: {}", kind.title);
         figures.push(terminal::progress(&label, denials(stage, &agent, kind)).await?);
     }
+    agent.stop().await?;
+    // Without the rule on all arguments, because of which the kernel programs would have to kill what the agent could refuse.
+    let agent = stage.agent(&examples()?).await?;
+    agent.in_force(SELECTED, CONTAINER, &["no-shells"]).await?;
     let saves = terminal::progress(&format!("saving a policy {SAVES} times"), saves(stage, &agent)).await?;
     figures.push(saves);
     agent.stop().await?;

@@ -274,6 +274,8 @@ pub(super) struct Container {
     started: SystemTime,
     /// Whether a rule asks for ancestors.
     pub asks_ancestors: bool,
+    /// Whether a file rule asks who opens.
+    pub asks_file_users: bool,
 }
 
 impl Container {
@@ -294,6 +296,11 @@ impl Container {
             .rules
             .iter()
             .any(|rule| matches!(&rule.matcher, Matcher::Process(matcher) if !matcher.parents.is_empty()));
+        let asks_file_users = rules.rules.iter().any(|rule| {
+            let Matcher::File(matcher) = &rule.matcher else { return false };
+            let excepts = matcher.except.as_ref().is_some_and(|except| !except.users.is_empty());
+            excepts || !matcher.users.is_empty()
+        });
         Ok(Container {
             cgroup: scope.cgroup,
             init_pid: scope.init_pid,
@@ -306,6 +313,7 @@ impl Container {
             needs: Needs::of(rules),
             started: processes.started(scope.init_pid)?,
             asks_ancestors,
+            asks_file_users,
         })
     }
 
@@ -333,7 +341,7 @@ impl Container {
         subject: &mut Subject,
     ) -> io::Result<()> {
         let facts = Facts::of(file, self.root.unique_ids)?;
-        task::read_descriptor_link(file, &mut subject.path)?;
+        processes.descriptor_link(file, &mut subject.path)?;
         subject.others.clear();
         subject.identity = Some(facts.identity);
         subject.new = facts.new;

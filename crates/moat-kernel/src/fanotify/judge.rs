@@ -3,6 +3,7 @@
 //! A file has more than one name, so it is judged under each: the path that the container sees, the path by the mounts it
 //! started with, and every ruled path that leads to the same inode. The stricter verdict wins.
 
+use std::collections::HashMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -19,12 +20,15 @@ use super::container::{Container, Subject};
 use super::describe::{Arguments, Describer, Source};
 use super::group::{Event, Span};
 use super::identity::{Alias, base_name};
-use super::syscall::Purpose;
-use super::task::{Processes, RuntimeTasks, Status};
+use super::syscall::{EVERY_OPERATION, Purpose};
+use super::task::{Processes, RuntimeTasks, Status, TaskDirectory};
 use crate::record::{Act, Outcome, RawProcess};
 
 /// More ancestors than this are not looked at.
 const MOST_ANCESTORS: usize = 64;
+
+/// Threads that are remembered; each takes a descriptor.
+const MOST_MEMBERS: usize = 64;
 
 /// What the kernel is told.
 #[derive(Debug)]
@@ -71,12 +75,15 @@ pub(super) struct Judge {
     processes: Processes,
     describer: Describer,
     subject: Subject,
+    /// Threads known to belong to a container (by its cgroup) and not to be the runtime's, which they remain.
+    members: HashMap<(u64, u32), TaskDirectory>,
 }
 
 impl Judge {
     pub fn new(tasks: Arc<dyn RuntimeTasks>) -> std::io::Result<Judge> {
         let processes = Processes::open()?;
-        Ok(Judge { tasks, processes, describer: Describer::start()?, subject: Subject::default() })
+        let (describer, subject) = (Describer::start()?, Subject::default());
+        Ok(Judge { tasks, processes, describer, subject, members: HashMap::new() })
     }
 
     /// `cache` says whether new names of files are noticed.
@@ -111,26 +118,43 @@ impl Judge {
             let directory = if subject.directory { libc::FAN_ONDIR } else { 0 };
             return leave_alone(container, subject, cache, libc::FAN_OPEN_PERM | directory).into();
         }
-        let Some(status) = self.status_within(container, event.tid) else { return Answer::Allow.into() };
-        if self.tasks.is_runtime(status.pid) {
+        let Some(executable) = self.member(container, event.tid) else { return Answer::Allow.into() };
+        // Only what rules ask for is looked up, and only as far as they differ by it: each look takes as long as the judging.
+        let mut status = None;
+        let mut uid = 0;
+        if container.asks_file_users {
+            let Ok(known) = self.processes.status(event.tid) else { return Answer::Allow.into() };
+            uid = container.uids.inside(known.uid);
+            status = Some(known);
+        }
+        let actor = Actor { executable: &executable, uid };
+        let decide = |operations: &mut dyn Iterator<Item = FileOperation>| {
+            let mut strictest = Strictest::default();
+            for operation in operations {
+                for path in names(container, subject) {
+                    let access = FileAccess { path, operation, actor };
+                    strictest.add(&container.index.decide(&Activity::File(access)), operation);
+                }
+            }
+            strictest
+        };
+        if !subject.unplaced && decide(&mut EVERY_OPERATION.into_iter()).is_empty() {
             return Answer::Allow.into();
         }
         let purpose = self.processes.purpose(event.tid);
         if matches!(purpose, Purpose::Execute { .. }) {
             return Answer::Allow.into();
         }
-        let executable = self.executable(container, status.pid);
-        let actor = Actor { executable: &executable, uid: container.uids.inside(status.uid) };
-        let mut strictest = Strictest::default();
-        for operation in purpose.operations(subject.new) {
-            for path in names(container, subject) {
-                let access = FileAccess { path, operation, actor };
-                strictest.add(&container.index.decide(&Activity::File(access)), operation);
-            }
-        }
+        let mut strictest = decide(&mut purpose.operations(subject.new));
         if subject.unplaced {
             strictest.add_enforced(first_file_rule(&container.rules), FileOperation::Read);
         }
+        if strictest.is_empty() {
+            return Answer::Allow.into();
+        }
+        let Some(status) = status.or_else(|| self.processes.status(event.tid).ok()) else {
+            return Answer::Allow.into();
+        };
         let operation = strictest.operation.unwrap_or(FileOperation::Read);
         let act = Act::File { path: subject.path.clone(), operation };
         self.conclude(container, event.tid, status, strictest, act, executable, Source::Process)
@@ -203,6 +227,34 @@ impl Judge {
         let origin = self.origin(container, status);
         let finding = Finding { enforced, audited, outcome, act, executable, tid, status, origin, arguments };
         Judgement { answer, finding: Some(finding) }
+    }
+
+    /// The executable of the acting process; `None` if that does not belong to the container, or is the runtime's.
+    fn member(&mut self, container: &Container, tid: u32) -> Option<Vec<u8>> {
+        let mut executable = Vec::new();
+        let key = (container.cgroup, tid);
+        // The directory of a thread that has ended leads nowhere, even if its number is in use again.
+        let known = self.members.get(&key).is_some_and(|task| task.link("exe", &mut executable).is_ok());
+        if !known {
+            let task = self.processes.task(tid).ok()?;
+            let status = self.status_within(container, tid)?;
+            if self.tasks.is_runtime(status.pid) {
+                return None;
+            }
+            if task.link("exe", &mut executable).is_err() {
+                executable.clear();
+            }
+            if self.members.len() >= MOST_MEMBERS {
+                self.members.clear();
+            }
+            self.members.insert(key, task);
+        }
+        Some(container.inside(&executable).to_vec())
+    }
+
+    /// The container's rules change, or it is let go.
+    pub fn forget(&mut self, cgroup: u64) {
+        self.members.retain(|(of, _), _| *of != cgroup);
     }
 
     /// The acting process, if it belongs to the container.
@@ -299,6 +351,10 @@ struct Strictest {
 }
 
 impl Strictest {
+    fn is_empty(&self) -> bool {
+        self.enforced.is_none() && self.audited.is_none()
+    }
+
     fn add(&mut self, decision: &Decision<'_>, operation: FileOperation) {
         self.add_enforced(index(decision.enforced), operation);
         let audited = stronger(self.audited, index(decision.audited));

@@ -37,6 +37,10 @@ mod number {
     pub const OPEN_BY_HANDLE_AT: u64 = 265;
 }
 
+/// Everything that an open can be for.
+pub(super) const EVERY_OPERATION: [FileOperation; 4] =
+    [FileOperation::Read, FileOperation::Write, FileOperation::Truncate, FileOperation::Create];
+
 impl Purpose {
     /// From the text of `/proc/TID/syscall`: `NUMBER 0xARG0 … 0xARG5 0xSP 0xPC`.
     pub fn parse(text: &[u8]) -> Purpose {

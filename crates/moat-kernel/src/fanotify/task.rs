@@ -59,7 +59,24 @@ impl Status {
 #[derive(Debug)]
 pub(super) struct Processes {
     directory: OwnedFd,
+    /// `/proc/self/fd`.
+    descriptors: OwnedFd,
     buffer: Vec<u8>,
+}
+
+/// `/proc/TID` of a thread. It leads nowhere once that thread has ended, whoever gets its number then.
+#[derive(Debug)]
+pub(super) struct TaskDirectory(OwnedFd);
+
+impl TaskDirectory {
+    /// As [`Processes::link`], into memory that is used again.
+    pub fn link(&self, name: &str, target: &mut Vec<u8>) -> io::Result<()> {
+        read_link(self.0.as_fd(), name.as_bytes(), target)?;
+        if let Some(path) = without_deleted(target) {
+            target.truncate(path.len());
+        }
+        Ok(())
+    }
 }
 
 /// `TID/NAME` relative to `/proc`, on the stack.
@@ -85,9 +102,23 @@ impl EntryName {
 
 impl Processes {
     pub fn open() -> io::Result<Processes> {
-        let directory =
-            rustix::fs::open("/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Processes { directory, buffer: Vec::with_capacity(8192) })
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open("/proc", flags, Mode::empty())?;
+        let descriptors = rustix::fs::open("/proc/self/fd", flags, Mode::empty())?;
+        Ok(Processes { directory, descriptors, buffer: Vec::with_capacity(8192) })
+    }
+
+    pub fn task(&self, tid: u32) -> io::Result<TaskDirectory> {
+        self.open_link(tid, "").map(TaskDirectory)
+    }
+
+    /// Where `/proc/self/fd/N` of our own descriptor leads: the path within the root of its mount namespace.
+    pub fn descriptor_link(&self, file: BorrowedFd<'_>, target: &mut Vec<u8>) -> io::Result<()> {
+        let mut name = [0_u8; 16];
+        let mut rest = &mut name[..];
+        let _ = write!(rest, "{}", file.as_raw_fd());
+        let length = 16 - rest.len();
+        read_link(self.descriptors.as_fd(), name.get(..length).unwrap_or_default(), target)
     }
 
     /// The whole text of a file, at most 1 MiB.
@@ -156,19 +187,11 @@ impl Processes {
     }
 }
 
-/// `/proc/self/fd/N` of our own descriptor: the path within the root of its mount namespace.
+/// As [`Processes::descriptor_link`], for those who ask once.
 pub(super) fn link_of_descriptor(file: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
     let mut target = Vec::new();
-    read_descriptor_link(file, &mut target)?;
+    read_link(rustix::fs::CWD, format!("/proc/self/fd/{}", file.as_raw_fd()).as_bytes(), &mut target)?;
     Ok(target)
-}
-
-pub(super) fn read_descriptor_link(file: BorrowedFd<'_>, target: &mut Vec<u8>) -> io::Result<()> {
-    let mut name = [0_u8; 32];
-    let mut rest = &mut name[..];
-    let _ = write!(rest, "/proc/self/fd/{}", file.as_raw_fd());
-    let length = 32 - rest.len();
-    read_link(rustix::fs::CWD, name.get(..length).unwrap_or_default(), target)
 }
 
 fn read_link(directory: BorrowedFd<'_>, name: &[u8], target: &mut Vec<u8>) -> io::Result<()> {

@@ -28,6 +28,10 @@ const MOST_IGNORED: usize = 16_384;
 /// What ruled paths lead to is looked up again at most this often.
 const REFRESH: Duration = Duration::from_secs(1);
 
+/// How long to look for the next event before sleeping. To wake a sleeping processor takes longer than to judge an open,
+/// and most processes open several files in a row.
+const LINGER: Duration = Duration::from_micros(50);
+
 /// Epoll's data of the descriptor that wakes the thread for a command. Containers count from 1.
 const WAKE: u64 = 0;
 
@@ -110,13 +114,11 @@ impl Worker {
     /// Until [`Command::Stop`], or until no one is left to send it.
     pub fn run(mut self) {
         let mut ready = Vec::with_capacity(64);
+        let mut linger: Option<Instant> = None;
         loop {
             ready.clear();
-            match epoll::wait(
-                &self.epoll,
-                rustix::buffer::spare_capacity(&mut ready),
-                self.timeout().as_ref(),
-            ) {
+            let timeout = if linger.is_some() { Some(Timespec::default()) } else { self.timeout() };
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => {
                     tracing::error!(%error, "cannot wait for permission events; what waits is let go");
@@ -124,6 +126,12 @@ impl Worker {
                     return;
                 }
             }
+            if ready.is_empty() && linger.is_some_and(|until| Instant::now() < until) {
+                // The one that we wait for may be waiting for this processor.
+                std::thread::yield_now();
+                continue;
+            }
+            linger = (!ready.is_empty()).then(|| Instant::now() + LINGER);
             for event in &ready {
                 match event.data.u64() {
                     WAKE => {
@@ -196,6 +204,7 @@ impl Worker {
         changes: Option<Arc<Group>>,
     ) -> std::io::Result<()> {
         let cgroup = container.cgroup;
+        self.judge.forget(cgroup);
         if let Some((token, watched)) =
             self.tokens.get(&cgroup).and_then(|token| Some((token, self.watched.get_mut(token)?)))
             && Arc::ptr_eq(&watched.group, &group)
@@ -225,6 +234,7 @@ impl Worker {
     }
 
     fn release(&mut self, cgroup: u64) {
+        self.judge.forget(cgroup);
         let Some(mut watched) = self.tokens.remove(&cgroup).and_then(|token| self.watched.remove(&token))
         else {
             return;
