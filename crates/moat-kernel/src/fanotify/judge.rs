@@ -75,7 +75,7 @@ pub(super) struct Judge {
     processes: Processes,
     describer: Describer,
     subject: Subject,
-    /// Threads known to belong to a container (by its cgroup) and not to be the runtime's, which they remain.
+    /// Threads known to belong to a container (by its cgroup). Only the node could move one out, which then stays held.
     members: HashMap<(u64, u32), TaskDirectory>,
 }
 
@@ -155,6 +155,9 @@ impl Judge {
         let Some(status) = status.or_else(|| self.processes.status(event.tid).ok()) else {
             return Answer::Allow.into();
         };
+        if self.tasks.is_runtime(status.pid) {
+            return Answer::Allow.into();
+        }
         let operation = strictest.operation.unwrap_or(FileOperation::Read);
         let act = Act::File { path: subject.path.clone(), operation };
         self.conclude(container, event.tid, status, strictest, act, executable, Source::Process)
@@ -229,7 +232,7 @@ impl Judge {
         Judgement { answer, finding: Some(finding) }
     }
 
-    /// The executable of the acting process; `None` if that does not belong to the container, or is the runtime's.
+    /// The executable of the acting process; `None` if that does not belong to the container.
     fn member(&mut self, container: &Container, tid: u32) -> Option<Vec<u8>> {
         let mut executable = Vec::new();
         let key = (container.cgroup, tid);
@@ -237,8 +240,7 @@ impl Judge {
         let known = self.members.get(&key).is_some_and(|task| task.link("exe", &mut executable).is_ok());
         if !known {
             let task = self.processes.task(tid).ok()?;
-            let status = self.status_within(container, tid)?;
-            if self.tasks.is_runtime(status.pid) {
+            if !container.contains(tid, &mut self.processes) {
                 return None;
             }
             if task.link("exe", &mut executable).is_err() {
