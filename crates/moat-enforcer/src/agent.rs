@@ -6,7 +6,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use moat_event::Severity;
 use moat_kernel::{Capabilities, Driver, Held, Sink};
 use moat_wire::control::{ListenError, Listener};
 use tokio::sync::mpsc;

@@ -54,9 +54,9 @@ async fn the_last_of_two_megabytes_of_arguments_decides() {
     node.rules("long", 1).await;
     // The kernel takes a quarter of the stack's limit, 8 MiB, with pointers and environment.
     for bytes in ["100", "5000", "70000", "300000", "2000000"] {
-        let allowed = exec(&long, &["/bin/vector", bytes, "/bin/true", "--forbidden-not"]);
+        let allowed = exec(&long, &["/bin/vector", bytes, "/bin/true", "--forbidden-not", "end"]);
         assert!(allowed.status.success(), "{bytes}: {allowed:?}");
-        let denied = exec(&long, &["/bin/vector", bytes, "/bin/true", "--forbidden"]);
+        let denied = exec(&long, &["/bin/vector", bytes, "/bin/true", "--forbidden", "end"]);
         assert!(!denied.status.success() && denied.status.code() != Some(125), "{bytes}: {denied:?}");
     }
     let is_longest = |event: &moat_event::Event| {
@@ -86,8 +86,9 @@ async fn bytes_that_are_no_text_are_matched_and_told_on_one_line() {
     assert!(text(&output).contains("Operation not permitted"), "{output:?}");
     let event = node.denied_exec("bytes", "no-temporary").await;
     let process = event.process.unwrap();
-    assert_eq!(process.executable, "/bin/busybox");
+    assert_eq!(process.executable, "/tmp/a\u{fffd}\nb");
     assert_eq!(event.file_path.as_deref(), Some("/tmp/a\u{fffd}\nb"));
+    assert_eq!(process.arguments, ["/tmp/a\u{fffd}\nb", "x\u{fffd}\ny"]);
 
     let script = r#"f=$(printf '/etc/n\377\nl'); echo secret >"$f"; cat "$f""#;
     let output = exec(&bytes, &["/bin/sh", "-c", script]);

@@ -1,5 +1,5 @@
-// vector BYTES PROGRAM LAST: executes PROGRAM with arguments of BYTES bytes altogether, the last of them LAST. Exits with 126 if
-// that is denied, with 125 if it fails otherwise.
+// vector BYTES PROGRAM LAST end: executes PROGRAM with arguments of BYTES bytes and, as the last one, LAST, which is not
+// the last of its own. Exits with 126 if that is denied, with 125 if it fails otherwise.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
