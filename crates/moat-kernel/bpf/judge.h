@@ -5,6 +5,7 @@
 
 enum source { SOURCE_IMAGE = 0, SOURCE_ADDED = 1, SOURCE_FILELESS = 2 };
 #define OVERLAYFS_MAGIC 0x794c7630
+#define ANCESTORS 1024 /* nobody shakes a rule off by some shells in between */
 
 struct search {
 	void *rules;
@@ -168,7 +169,7 @@ __noinline u64 ancestor_sets(u32 profile, u32 needs)
 		return 0;
 	l.own = cgroup_of(task);
 	l.parent = BPF_CORE_READ(task, real_parent);
-	bpf_loop(16, ancestor_step, &l, 0);
+	bpf_loop(ANCESTORS, ancestor_step, &l, 0);
 	return l.sets;
 }
 

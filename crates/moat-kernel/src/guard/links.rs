@@ -75,6 +75,14 @@ enum Names {
     Any,
 }
 
+/// How a list writes its paths.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// Every character is itself: `/usr/bin/[` is a program.
+    Exactly,
+    AsGlobs,
+}
+
 struct Follower {
     root: OwnedFd,
     /// What was added, for the hash.
@@ -98,9 +106,9 @@ impl Follower {
 
     fn process(&mut self, matcher: &ProcessMatcher) -> ProcessMatcher {
         let mut followed = matcher.clone();
-        self.paths(&mut followed.paths, Names::Kept);
-        self.paths(&mut followed.path_globs, Names::Kept);
-        self.paths(&mut followed.parents, Names::Kept);
+        self.paths(&mut followed.paths, Names::Kept, Written::Exactly);
+        self.paths(&mut followed.path_globs, Names::Kept, Written::AsGlobs);
+        self.paths(&mut followed.parents, Names::Kept, Written::Exactly);
         self.executables(followed.allow_only.as_mut());
         self.executables(followed.except.as_mut());
         followed
@@ -108,11 +116,11 @@ impl Follower {
 
     fn file(&mut self, matcher: &FileMatcher) -> FileMatcher {
         let mut followed = matcher.clone();
-        self.paths(&mut followed.paths, Names::Any);
-        self.paths(&mut followed.processes, Names::Kept);
+        self.paths(&mut followed.paths, Names::Any, Written::AsGlobs);
+        self.paths(&mut followed.processes, Names::Kept, Written::Exactly);
         if let Some(except) = followed.except.as_mut() {
-            self.paths(&mut except.paths, Names::Any);
-            self.paths(&mut except.processes, Names::Any);
+            self.paths(&mut except.paths, Names::Any, Written::AsGlobs);
+            self.paths(&mut except.processes, Names::Any, Written::Exactly);
         }
         followed
     }
@@ -120,13 +128,20 @@ impl Follower {
     /// What is allowed is allowed by every name that leads to it, or a link to it could not be run at all.
     fn executables(&mut self, list: Option<&mut ExecutableList>) {
         if let Some(list) = list {
-            self.paths(&mut list.paths, Names::Any);
-            self.paths(&mut list.path_globs, Names::Any);
+            self.paths(&mut list.paths, Names::Any, Written::Exactly);
+            self.paths(&mut list.path_globs, Names::Any, Written::AsGlobs);
         }
     }
 
-    fn paths(&mut self, paths: &mut Vec<String>, names: Names) {
-        let added: Vec<String> = paths.iter().filter_map(|path| self.follow(path, names)).collect();
+    fn paths(&mut self, paths: &mut Vec<String>, names: Names, written: Written) {
+        let follow = |path: &String| match written {
+            Written::Exactly if path.starts_with('/') => {
+                String::from_utf8(self.object(path.as_bytes(), names)?).ok()
+            }
+            Written::Exactly => None,
+            Written::AsGlobs => self.glob(path, names),
+        };
+        let added: Vec<String> = paths.iter().filter_map(follow).collect();
         for path in added {
             if !paths.contains(&path) {
                 self.added.push('\n');
@@ -136,30 +151,32 @@ impl Follower {
         }
     }
 
-    /// Where a path leads, if elsewhere.
-    fn follow(&self, path: &str, names: Names) -> Option<String> {
-        if !path.starts_with('/') {
-            return None;
-        }
-        match Glob::new(path).ok()?.shape() {
-            Shape::Exact(literal) => {
-                let (directory, name) = literal.split_at(literal.iter().rposition(|byte| *byte == b'/')? + 1);
-                let place = self.place(literal).or_else(|| {
-                    // Not there yet: it will be where its directory is.
-                    let mut place = self.place(directory)?;
-                    place.push(b'/');
-                    place.extend_from_slice(name);
-                    Some(place)
-                })?;
-                let same_name = place.rsplit(|byte| *byte == b'/').next() == Some(name);
-                (place != *literal && (same_name || names == Names::Any)).then(|| escape(&place)).flatten()
-            }
-            Shape::Below(directory) if !directory.is_empty() => {
+    /// Where a glob leads, if elsewhere.
+    fn glob(&self, glob: &str, names: Names) -> Option<String> {
+        match Glob::new(glob).ok()?.shape() {
+            Shape::Exact(path) => escape(&self.object(path, names)?),
+            Shape::Below(directory) if directory.starts_with(b"/") => {
                 let place = self.place(directory)?;
                 (place != *directory).then(|| escape(&place)).flatten().map(|place| format!("{place}/**"))
             }
-            _ => None,
+            Shape::Below(_) | Shape::Pattern(_) => None,
         }
+    }
+
+    /// Where a path leads, if elsewhere.
+    fn object(&self, path: &[u8], names: Names) -> Option<Vec<u8>> {
+        let (directory, name) = path.split_at(path.iter().rposition(|byte| *byte == b'/')? + 1);
+        let place = self.place(path).or_else(|| {
+            // Not there yet: it will be where its directory is.
+            let mut place = self.place(directory)?;
+            if !place.ends_with(b"/") {
+                place.push(b'/');
+            }
+            place.extend_from_slice(name);
+            Some(place)
+        })?;
+        let same_name = place.rsplit(|byte| *byte == b'/').next() == Some(name);
+        (place != path && (same_name || names == Names::Any)).then_some(place)
     }
 
     /// The path of an object without links, as the container sees it.

@@ -92,6 +92,43 @@ fn origin_tells_sessions_from_the_entrypoint() {
     assert!(running.output().unwrap().contains("own"));
 }
 
+/// A rule on descendants holds however many programs stand in between.
+#[test]
+fn a_far_ancestor_is_an_ancestor() {
+    let Some(mut node) = Node::start() else { return };
+    let descendants = |parent: &str| ProcessMatcher {
+        names: vec![String::from("touch")],
+        // Only the kernel sees the arguments in time.
+        args_regex: Some(format!("below-{parent}$")),
+        parents: vec![parent.to_owned()],
+        ..ProcessMatcher::default()
+    };
+    let rules = vec![
+        rule("by-name", RuleAction::Block, process(descendants("sh"))),
+        rule("by-path", RuleAction::Block, process(descendants("/opt/sh"))),
+    ];
+    let (running, _) = node.container("ancestors", rules);
+    let nest = "if [ $1 -gt 0 ]; then /bin/sh /tmp/nest $(($1 - 1)) $2; true; else /opt/touch $2; fi";
+    let prepare = format!("mkdir -p /tmp/below-/opt; echo '{nest}' > /tmp/nest");
+    assert!(running.exec(&["/bin/sh", "-c", &prepare]).unwrap().status.success());
+    for (file, depth, shell, denied) in [
+        ("/tmp/below-sh", 40, "/opt/sh", Some(0)),
+        ("/tmp/below-/opt/sh", 40, "/opt/sh", Some(1)),
+        ("/tmp/below-/opt/sh", 0, "/opt/sh", Some(1)),
+        // Called `sh`, but it is busybox.
+        ("/tmp/below-sh", 40, "/bin/sh", None),
+    ] {
+        let nested = format!("/bin/sh /tmp/nest {depth} {file}; true");
+        let output = running.exec(&[shell, "-c", &nested]).unwrap();
+        let exists = running.exec(&["/bin/ls", file]).unwrap().status.success();
+        assert_eq!(exists, denied.is_none(), "{file} {depth}: {}", text(&output));
+        if let Some(rank) = denied {
+            let record = node.record();
+            assert_eq!((record.enforced, record.outcome), (Some(rank), Outcome::Killed));
+        }
+    }
+}
+
 #[test]
 fn programs_that_did_not_come_with_the_image_do_not_run() {
     let Some(mut node) = Node::start() else { return };
@@ -138,7 +175,11 @@ fn connections_are_refused_by_network_and_port() {
 #[test]
 fn a_rule_on_a_link_holds_where_the_link_leads() {
     let Some(mut node) = Node::start() else { return };
-    let by_link = ProcessMatcher { paths: vec![String::from("/local/touch")], ..ProcessMatcher::default() };
+    // The second is a program, not a broken class of characters.
+    let by_link = ProcessMatcher {
+        paths: ["/local/touch", "/local/["].map(String::from).to_vec(),
+        ..ProcessMatcher::default()
+    };
     // Every applet is a link to busybox here: allowing one by its link must let it run.
     let allowed = ExecutableList {
         paths: ["/bin/cat", "/local/touch", "/bin/sleep"].map(String::from).to_vec(),
@@ -150,9 +191,11 @@ fn a_rule_on_a_link_holds_where_the_link_leads() {
         rule("only-these", RuleAction::Block, process(allow_list)),
     ];
     let (running, _) = node.container("links", rules);
-    let denied = running.exec(&["/opt/touch", "/tmp/x"]).unwrap();
-    assert!(!denied.status.success(), "{}", text(&denied));
-    assert_eq!(node.record().enforced, Some(0));
+    for command in [["/opt/touch", "/tmp/x"], ["/opt/[", "]"]] {
+        let denied = running.exec(&command).unwrap();
+        assert!(!denied.status.success(), "{}", text(&denied));
+        assert_eq!(node.record().enforced, Some(0));
+    }
     let fine = running.exec(&["/bin/cat", "/etc/hostname"]).unwrap();
     assert!(!text(&fine).contains("not permitted"), "{}", text(&fine));
     let other = running.exec(&["/opt/sh", "-c", "echo ran"]).unwrap();

@@ -52,6 +52,7 @@ impl Node {
         let image = Image::busybox("docker.io/moat-test/busybox:1")
             .expect("busybox-static is installed")
             .file("/opt/touch", 0o755, busybox.clone())
+            .file("/opt/[", 0o755, busybox.clone())
             .file("/opt/sh", 0o755, busybox)
             .symlink("/local", "/opt");
         containerd.import(&image).expect("import");

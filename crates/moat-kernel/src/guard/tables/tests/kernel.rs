@@ -13,7 +13,7 @@ use crate::guard::layout::{address_key, number_key, prefix_key, text_key};
 
 const PROFILE: u32 = 0x0102_0304;
 /// Ancestors that `ancestor_sets` looks at.
-const ANCESTORS: usize = 16;
+const ANCESTORS: usize = 1024;
 
 type Ranks = (Option<usize>, Option<usize>);
 
