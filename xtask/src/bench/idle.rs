@@ -10,24 +10,21 @@ use super::stage::{CONTAINER, SELECTED, Stage};
 use crate::demo::agent::Agent;
 use crate::demo::{examples, terminal};
 
-/// How long nothing happens.
-const REST: Duration = Duration::from_mins(1);
-
-/// An agent with `examples/` and these containers.
-pub async fn measure(stage: &Stage, containers: &str) -> Result<Vec<Figure>> {
+/// An agent with `examples/` and these containers, while nothing happens for so long.
+pub async fn measure(stage: &Stage, containers: &str, time: Duration) -> Result<Vec<Figure>> {
     let agent = stage.agent(&examples()?).await?;
     agent.in_force(SELECTED, CONTAINER, &["no-shells", "immutable-image"]).await?;
-    let figures = rest(&agent, containers).await?;
+    let figures = rest(&agent, containers, time).await?;
     agent.stop().await?;
     Ok(figures)
 }
 
-/// Looks at the agent before and after [`REST`].
-pub async fn rest(agent: &Agent, containers: &str) -> Result<Vec<Figure>> {
+/// Looks at the agent before and after that time.
+pub async fn rest(agent: &Agent, containers: &str, time: Duration) -> Result<Vec<Figure>> {
     let pid = agent.status().await?.pid;
-    let label = format!("leaving the agent with {containers} alone for {} s", REST.as_secs());
+    let label = format!("leaving the agent with {containers} alone for {} s", time.as_secs());
     let (before, began) = (processor_time(pid)?, Instant::now());
-    terminal::progress(&label, tokio::time::sleep(REST)).await;
+    terminal::progress(&label, tokio::time::sleep(time)).await;
     let spent = processor_time(pid)?.saturating_sub(before);
     let percent = 100.0 * spent.as_secs_f64() / began.elapsed().as_secs_f64();
     let resident = resident_mebibytes(pid)?;

@@ -13,6 +13,7 @@ mod statistics;
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
@@ -30,6 +31,9 @@ pub struct Options {
     /// How many containers share the 10,000 rules.
     #[arg(long, default_value_t = 100)]
     containers: usize,
+    /// How many seconds the agent is left alone.
+    #[arg(long, default_value_t = 60)]
+    rest: u64,
     /// Measure only these, and leave docs/performance.md alone.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Part>,
@@ -84,6 +88,7 @@ async fn measure(options: &Options) -> Result<Vec<Figure>> {
     let stage = Stage::set(folder).await?;
     terminal::heading("Measuring");
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
+    let rest = Duration::from_secs(options.rest);
     let mut figures = Vec::new();
     if wanted(Part::Overhead) {
         figures.extend(overhead::measure(&stage, options.cycles).await?);
@@ -92,10 +97,10 @@ async fn measure(options: &Options) -> Result<Vec<Figure>> {
         figures.extend(latency::measure(&stage).await?);
     }
     if wanted(Part::Idle) {
-        figures.extend(idle::measure(&stage, "2 containers").await?);
+        figures.extend(idle::measure(&stage, "2 containers", rest).await?);
     }
     if wanted(Part::Scale) {
-        figures.extend(scale::measure(&stage, options.containers).await?);
+        figures.extend(scale::measure(&stage, options.containers, rest).await?);
     }
     // Off the runtime's thread, for it blocks.
     tokio::task::spawn_blocking(move || drop(stage)).await?;

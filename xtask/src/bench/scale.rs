@@ -26,13 +26,13 @@ const DEADLINE: Duration = Duration::from_mins(1);
 const ASK: Duration = Duration::from_millis(10);
 const SAVES: usize = 5;
 
-pub async fn measure(stage: &Stage, containers: usize) -> Result<Vec<Figure>> {
+pub async fn measure(stage: &Stage, containers: usize, time: Duration) -> Result<Vec<Figure>> {
     let containerd = Arc::clone(&stage.containerd);
     let starting = tokio::task::spawn_blocking(move || start(&containerd, containers));
     terminal::progress(&format!("starting {containers} more containers"), starting).await??;
     let agent = stage.agent(&examples()?).await?;
     agent.in_force(SELECTED, CONTAINER, &["no-shells", "immutable-image"]).await?;
-    let mut figures = rest(&agent, &format!("{} containers", containers + 2)).await?;
+    let mut figures = rest(&agent, &format!("{} containers", containers + 2), time).await?;
 
     let each = RULES / containers;
     let mut times = Vec::new();
