@@ -236,11 +236,11 @@ impl Guard {
 
 impl Driver for Guard {
     fn apply(&mut self, scope: &ContainerScope, rules: &Arc<RuleSet>) -> Result<(), ApplyError> {
-        self.put(scope, Some(rules))
+        self.put(scope, Some(rules)).map_err(|error| or_vanished(scope, error))
     }
 
     fn dismiss(&mut self, scope: &ContainerScope) -> Result<(), ApplyError> {
-        self.put(scope, None)
+        self.put(scope, None).map_err(|error| or_vanished(scope, error))
     }
 
     fn release(&mut self, cgroup: u64) {
@@ -264,6 +264,14 @@ impl Driver for Guard {
         ];
         losses.extend(self.files.losses());
         losses
+    }
+}
+
+/// What the kernel says about a container that ends meanwhile means only that.
+fn or_vanished(scope: &ContainerScope, error: ApplyError) -> ApplyError {
+    match fs::metadata(format!("/proc/{}/root", scope.init_pid)) {
+        Err(_) => ApplyError::Vanished,
+        Ok(_) => error,
     }
 }
 
