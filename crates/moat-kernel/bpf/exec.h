@@ -285,41 +285,37 @@ int BPF_PROG(moat_exec, struct task_struct *task, int old_pid, struct linux_binp
 {
 	struct container *c;
 	u64 cgroup = current_container(task, &c);
-	struct task_state *state = bpf_task_storage_get(&tasks, task, NULL, 0);
+	struct task_state *state = state_of(task);
 	u64 root = (u64)BPF_CORE_READ(task, fs, root.dentry);
+	u32 role = state ? state->role : ROLE_UNKNOWN;
 
-	if (state && state->role == ROLE_RUNTIME && state->host_root != root) {
-		/* The runtime's child has become the container's program. */
-		if (!c) {
-			hold(task, state, cgroup);
-			return 0;
-		}
-		state->role = BPF_CORE_READ(task, tgid) == c->init_pid ? ROLE_ENTRYPOINT : ROLE_SESSION;
-	}
+	/* The runtime's child has become the container's program. */
+	bool entered = role == ROLE_RUNTIME && state->host_root != root;
+
 	if (!c) {
-		if (!state && is_runtime(bprm)) {
+		if (state && (entered || role == ROLE_HELD)) {
+			hold(task, state, cgroup);
+		} else if (!state && is_runtime(bprm)) {
 			struct task_state fresh = { .role = ROLE_RUNTIME, .host_root = root };
-			if (!bpf_task_storage_get(&tasks, task, &fresh, BPF_LOCAL_STORAGE_GET_F_CREATE))
-				count(COUNTER_STORAGE_FULL);
+			set_state(task, &fresh);
 		}
 		return 0;
 	}
-	/* The runtime's own re-execution, already in the container's cgroup. */
-	if (state && state->role == ROLE_RUNTIME)
-		return 0;
-	if (c->profile)
-		judge_exec(task, bprm, c, cgroup, state ? state->role : ROLE_UNKNOWN);
+	if (state && entered)
+		role = state->role = BPF_CORE_READ(task, tgid) == c->init_pid ? ROLE_ENTRYPOINT : ROLE_SESSION;
+	/* Else it is the runtime's own re-execution, already in the container's cgroup. */
+	if (role != ROLE_RUNTIME && c->profile)
+		judge_exec(task, bprm, c, cgroup, role == ROLE_HELD ? ROLE_UNKNOWN : role);
 	return 0;
 }
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(moat_fork, struct task_struct *parent, struct task_struct *child)
 {
-	struct task_state *state = bpf_task_storage_get(&tasks, parent, NULL, 0);
+	struct task_state *state = state_of(parent);
 	if (!state)
 		return 0;
 	struct task_state copy = *state;
-	if (!bpf_task_storage_get(&tasks, child, &copy, BPF_LOCAL_STORAGE_GET_F_CREATE))
-		count(COUNTER_STORAGE_FULL);
+	set_state(child, &copy);
 	return 0;
 }

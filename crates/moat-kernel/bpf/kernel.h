@@ -126,7 +126,11 @@ typedef struct {
 struct cred {
 	kuid_t uid;
 };
+struct thread_info {
+	u32 status;
+};
 struct task_struct {
+	struct thread_info thread_info;
 	int pid;
 	int tgid;
 	struct task_struct *real_parent;

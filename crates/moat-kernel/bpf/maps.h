@@ -124,7 +124,8 @@ struct hold {
 enum counter {
 	COUNTER_RING_FULL,
 	COUNTER_SUPPRESSED,
-	COUNTER_STORAGE_FULL,
+	COUNTER_STORAGE_BUSY,    /* kept in a fallback */
+	COUNTER_STORAGE_LOST,
 	COUNTER_HOLDS_FULL,
 	COUNTER_UNREADABLE,      /* arguments that could not be read: judged as matching */
 	COUNTERS,
@@ -234,6 +235,20 @@ struct {
 	__type(key, int);
 	__type(value, struct task_state);
 } tasks SEC(".maps");
+
+/* Tasks whose storage could not be made at that moment: the kernel refuses it while another task on the same
+ * processor is within it. No task may lose what it is for that. */
+struct fallback {
+	struct task_state state;
+	u64 started;             /* boot time in ns: tells a reused pid apart */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u32);        /* thread */
+	__type(value, struct fallback);
+} fallbacks SEC(".maps");
+u32 fallbacks_used;
 
 /* Base names of OCI runtimes. */
 struct runtime_name {

@@ -85,3 +85,24 @@ static __always_inline void count(u32 which)
 	if (value)
 		*value += 1;
 }
+
+/* What a task is to its container; NULL for a task of the node. */
+static __always_inline struct task_state *state_of(struct task_struct *task)
+{
+	struct task_state *state = bpf_task_storage_get(&tasks, task, NULL, 0);
+	if (state || !fallbacks_used)
+		return state;
+	u32 thread = task->pid;
+	struct fallback *kept = bpf_map_lookup_elem(&fallbacks, &thread);
+	return kept && kept->started == task->start_boottime ? &kept->state : NULL;
+}
+
+static __always_inline void set_state(struct task_struct *task, struct task_state *state)
+{
+	if (bpf_task_storage_get(&tasks, task, state, BPF_LOCAL_STORAGE_GET_F_CREATE))
+		return;
+	u32 thread = task->pid;
+	struct fallback kept = { .state = *state, .started = task->start_boottime };
+	fallbacks_used = 1;
+	count(bpf_map_update_elem(&fallbacks, &thread, &kept, BPF_ANY) ? COUNTER_STORAGE_LOST : COUNTER_STORAGE_BUSY);
+}

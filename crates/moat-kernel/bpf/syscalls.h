@@ -154,6 +154,18 @@ static __noinline int judge_syscall(struct task_struct *task, struct container *
 	return 0;
 }
 
+#define TS_COMPAT 2
+
+/* Whether a task is in a system call of another architecture, whose numbers mean something else. */
+static __always_inline bool foreign_call(struct task_struct *task)
+{
+#if defined(__TARGET_ARCH_x86)
+	return bpf_core_field_exists(task->thread_info.status) && task->thread_info.status & TS_COMPAT;
+#else
+	return false;
+#endif
+}
+
 SEC("tp_btf/sys_enter")
 int BPF_PROG(moat_syscall, struct pt_regs *regs, long id)
 {
@@ -166,7 +178,7 @@ int BPF_PROG(moat_syscall, struct pt_regs *regs, long id)
 	if (!c) {
 		/* Only a task that came to be in a container can be in a cgroup below one. */
 		task = bpf_get_current_task_btf();
-		if (!bpf_task_storage_get(&tasks, task, NULL, 0))
+		if (!state_of(task))
 			return 0;
 		cgroup = current_container(task, &c);
 		if (!c)
@@ -177,8 +189,8 @@ int BPF_PROG(moat_syscall, struct pt_regs *regs, long id)
 	if (!p || !(p->syscalls[(id >> 6) & 7] >> (id & 63) & 1))
 		return 0;
 	task = bpf_get_current_task_btf();
-	struct task_state *state = bpf_task_storage_get(&tasks, task, NULL, 0);
-	if (state && state->role == ROLE_RUNTIME)
+	struct task_state *state = state_of(task);
+	if ((state && state->role == ROLE_RUNTIME) || foreign_call(task))
 		return 0;
 	judge_syscall(task, c, cgroup, id);
 	if (p->needs & NEED_FILE_CALLS)

@@ -135,7 +135,8 @@ impl Capabilities {
         let after =
             if action >= RuleAction::KillProcess { "and the process is killed" } else { "not refused" };
         degraded(&format!(
-            "{} is reported after it took effect, {after}; refusing it needs a kernel with BPF LSM",
+            "{} is reported after it took effect, {after}, and by the path that the caller wrote: one that leads through \
+             a link is missed; refusing it needs a kernel with BPF LSM",
             names.join(", ")
         ))
     }

@@ -22,6 +22,11 @@ use crate::{Sink, process};
 
 /// `enum counter` in `bpf/maps.h`: only what is lost for good counts here.
 const COUNTER_RING_FULL: u32 = 0;
+/// What must not be lost, and is said in the log if it is.
+const FAULTS: [(u32, &str); 2] = [
+    (3, "tasks lost what they are to their container: a container start among them was not held"),
+    (4, "container starts were killed because too many waited at once"),
+];
 
 /// Owns the reading thread; dropping it ends the thread.
 #[derive(Debug)]
@@ -39,6 +44,8 @@ struct State {
     counters: MapHandle,
     suppressed: MapHandle,
     told: HashSet<u32>,
+    /// How many of each of [`FAULTS`] were told.
+    faults: [u64; FAULTS.len()],
     /// System calls that were never decided on, because their container was above its allowance.
     unjudged: u64,
 }
@@ -59,6 +66,7 @@ impl Reader {
             counters: loaded.map("counters")?,
             suppressed: loaded.map("suppressed")?,
             told: HashSet::new(),
+            faults: [0; FAULTS.len()],
             unjudged: 0,
         };
         let stop = Arc::new(AtomicBool::new(false));
@@ -112,6 +120,7 @@ impl State {
             ring.poll(RING_POLL)?;
             let mut state = state.borrow_mut();
             state.sweep();
+            state.tell_faults();
             lost.store(state.lost(), Ordering::Relaxed);
         }
         Ok(())
@@ -151,16 +160,31 @@ impl State {
     }
 
     fn lost(&self) -> u64 {
-        let Ok(Some(values)) = self.counters.lookup_percpu(&COUNTER_RING_FULL.to_ne_bytes(), MapFlags::ANY)
-        else {
-            return self.unjudged;
+        self.counter(COUNTER_RING_FULL) + self.unjudged
+    }
+
+    fn tell_faults(&mut self) {
+        for (index, (counter, what)) in FAULTS.into_iter().enumerate() {
+            let count = self.counter(counter);
+            if let Some(told) = self.faults.get_mut(index)
+                && count > *told
+            {
+                tracing::error!(count = count - *told, "{what}");
+                *told = count;
+            }
+        }
+    }
+
+    /// Summed over the processors.
+    fn counter(&self, which: u32) -> u64 {
+        let Ok(Some(values)) = self.counters.lookup_percpu(&which.to_ne_bytes(), MapFlags::ANY) else {
+            return 0;
         };
-        let full: u64 = values
+        values
             .iter()
             .filter_map(|value| value.first_chunk::<8>())
             .map(|bytes| u64::from_ne_bytes(*bytes))
-            .sum();
-        full + self.unjudged
+            .sum()
     }
 
     fn record(&mut self, bytes: &[u8]) {
