@@ -7,11 +7,13 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
 use moat_policy::{RuleIndex, RuleSet, Users};
 
-use super::layout::{AutomatonKind, GROUPS, automaton_key, number_key, prefix_key, text_key};
+use super::layout::{AutomatonKind, automaton_key, number_key, prefix_key, text_key};
 use super::object::{Loaded, io_error};
 use super::tables::Tables;
 use super::{LoadError, layout};
@@ -20,9 +22,26 @@ use crate::ApplyError;
 /// `BPF_F_INNER_MAP`: arrays of any length may stand in the outer map.
 const BPF_F_INNER_MAP: u32 = 1 << 12;
 
-/// The maps that hold profiles.
+/// Changes of maps of maps at the same time; each has a thread.
+const TOGETHER: usize = 32;
+
+/// Profiles that wait to be taken away.
+const UNUSED: usize = 256;
+
+/// All profiles.
 #[derive(Debug)]
 pub(super) struct Profiles {
+    maps: Arc<Maps>,
+    known: HashMap<Key, Arc<Profile>>,
+    next: u32,
+    /// To the thread that takes unused profiles away, so that no container's rules wait for that.
+    unused: Option<SyncSender<Arc<Profile>>>,
+    eraser: Option<JoinHandle<()>>,
+}
+
+/// The maps that hold profiles.
+#[derive(Debug)]
+struct Maps {
     heads: MapHandle,
     rules: MapHandle,
     rule_lists: MapHandle,
@@ -32,8 +51,6 @@ pub(super) struct Profiles {
     prefixes: MapHandle,
     numbers: MapHandle,
     addresses: MapHandle,
-    known: HashMap<Key, Arc<Profile>>,
-    next: u32,
 }
 
 /// Containers with equal rules and equal users share a profile.
@@ -73,7 +90,7 @@ impl std::fmt::Debug for Profile {
 
 impl Profiles {
     pub fn new(loaded: &Loaded) -> Result<Profiles, LoadError> {
-        Ok(Profiles {
+        let maps = Arc::new(Maps {
             heads: loaded.map("profiles")?,
             rules: loaded.map("rules")?,
             rule_lists: loaded.map("rule_lists")?,
@@ -83,9 +100,19 @@ impl Profiles {
             prefixes: loaded.map("prefixes")?,
             numbers: loaded.map("numbers")?,
             addresses: loaded.map("addresses")?,
-            known: HashMap::new(),
-            next: 1,
-        })
+        });
+        let (unused, incoming) = sync_channel::<Arc<Profile>>(UNUSED);
+        let eraser = std::thread::Builder::new().name(String::from("moat-erase")).spawn({
+            let maps = Arc::clone(&maps);
+            move || {
+                while let Ok(first) = incoming.recv() {
+                    let profiles: Vec<_> = std::iter::once(first).chain(incoming.try_iter()).collect();
+                    maps.erase(profiles.iter().map(|profile| &**profile));
+                }
+            }
+        })?;
+        let (unused, eraser) = (Some(unused), Some(eraser));
+        Ok(Profiles { maps, known: HashMap::new(), next: 1, unused, eraser })
     }
 
     /// The profile of these rules, written to the kernel unless it is there already.
@@ -99,8 +126,8 @@ impl Profiles {
             .map_err(|error| ApplyError::Kernel(io::Error::other(error.to_string())))?;
         let profile = Profile { id: self.next, index: Arc::new(index), tables };
         self.next = self.next.checked_add(1).unwrap_or(1);
-        if let Err(error) = self.write(&profile) {
-            self.erase(&profile);
+        if let Err(error) = self.maps.write(&profile) {
+            self.maps.erase([&profile]);
             return Err(full(rules, &error));
         }
         let profile = Arc::new(profile);
@@ -117,8 +144,9 @@ impl Profiles {
             .map(|(key, _)| key.clone())
             .collect();
         for key in unused {
-            if let Some(profile) = self.known.remove(&key) {
-                self.erase(&profile);
+            if let (Some(profile), Some(unused)) = (self.known.remove(&key), &self.unused) {
+                // Without its thread they go with the maps.
+                let _ = unused.send(profile);
             }
         }
     }
@@ -126,23 +154,39 @@ impl Profiles {
     pub fn len(&self) -> usize {
         self.known.len()
     }
+}
 
+impl Drop for Profiles {
+    fn drop(&mut self) {
+        self.unused = None;
+        if self.eraser.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that takes unused rules away panicked");
+        }
+    }
+}
+
+impl Maps {
     fn write(&self, profile: &Profile) -> Result<(), libbpf_rs::Error> {
         let (id, tables) = (profile.id, &profile.tables);
         let any = MapFlags::ANY;
         let outer = id.to_ne_bytes();
 
-        let rules: Vec<[u8; 32]> = tables.rules.iter().map(super::tables::Rule::bytes).collect();
-        put_array(&self.rules, &outer, "moat_rules", &rules)?;
-        let lists: Vec<[u8; 4]> = tables.lists.iter().map(|word| word.to_ne_bytes()).collect();
-        put_array(&self.rule_lists, &outer, "moat_lists", &lists)?;
         let mut groups = Groups::default();
+        let mut arrays: Vec<Change<'_>> = vec![
+            Box::new(|| {
+                let rules: Vec<[u8; 32]> = tables.rules.iter().map(super::tables::Rule::bytes).collect();
+                put_array(&self.rules, &outer, "moat_rules", &rules)
+            }),
+            Box::new(|| put_array(&self.rule_lists, &outer, "moat_lists", &rows(&tables.lists))),
+        ];
         for (kind, automaton) in &tables.automata {
             let key = automaton_key(id, *kind, groups.next(*kind));
-            let words: Vec<[u8; 4]> = automaton.words.iter().map(|word| word.to_ne_bytes()).collect();
-            put_array(&self.automaton_tables, &key, "moat_automaton", &words)?;
             self.automata.update(&key, &automaton.header, any)?;
+            arrays.push(Box::new(move || {
+                put_array(&self.automaton_tables, &key, "moat_automaton", &rows(&automaton.words))
+            }));
         }
+        together(arrays)?;
         for (kind, text, list) in &tables.texts {
             self.texts.update(&text_key(id, *kind, text), &list.bytes(), any)?;
         }
@@ -158,32 +202,36 @@ impl Profiles {
         self.heads.update(&outer, &head(tables, groups), any)
     }
 
-    /// Deletes whatever of the profile is there; what is not there needs no deleting.
-    fn erase(&self, profile: &Profile) {
-        let (id, tables) = (profile.id, &profile.tables);
-        let outer = id.to_ne_bytes();
-        let _ = self.heads.delete(&outer);
-        for (kind, text, _) in &tables.texts {
-            let _ = self.texts.delete(&text_key(id, *kind, text));
-        }
-        for (prefix, _) in &tables.prefixes {
-            let _ = self.prefixes.delete(&prefix_key(id, prefix));
-        }
-        for (kind, number, _) in &tables.numbers {
-            let _ = self.numbers.delete(&number_key(id, *kind, *number));
-        }
-        for (network, _) in &tables.addresses {
-            let _ = self.addresses.delete(&layout::address_key(id, network));
-        }
-        for kind in [AutomatonKind::Path, AutomatonKind::Name, AutomatonKind::Arguments] {
-            for group in 0..GROUPS {
-                let key = automaton_key(id, kind, group);
-                let _ = self.automata.delete(&key);
-                let _ = self.automaton_tables.delete(&key);
+    /// Deletes whatever of the profiles is there; what is not there needs no deleting.
+    fn erase<'a>(&'a self, profiles: impl IntoIterator<Item = &'a Profile>) {
+        let mut arrays: Vec<Change<'_>> = Vec::new();
+        for profile in profiles {
+            let (id, tables) = (profile.id, &profile.tables);
+            let outer = id.to_ne_bytes();
+            let _ = self.heads.delete(&outer);
+            for (kind, text, _) in &tables.texts {
+                let _ = self.texts.delete(&text_key(id, *kind, text));
             }
+            for (prefix, _) in &tables.prefixes {
+                let _ = self.prefixes.delete(&prefix_key(id, prefix));
+            }
+            for (kind, number, _) in &tables.numbers {
+                let _ = self.numbers.delete(&number_key(id, *kind, *number));
+            }
+            for (network, _) in &tables.addresses {
+                let _ = self.addresses.delete(&layout::address_key(id, network));
+            }
+            let mut groups = Groups::default();
+            for (kind, _) in &tables.automata {
+                let key = automaton_key(id, *kind, groups.next(*kind));
+                let _ = self.automata.delete(&key);
+                arrays.push(Box::new(move || self.automaton_tables.delete(&key)));
+            }
+            arrays.push(Box::new(move || self.rule_lists.delete(&outer)));
+            arrays.push(Box::new(move || self.rules.delete(&outer)));
         }
-        let _ = self.rule_lists.delete(&outer);
-        let _ = self.rules.delete(&outer);
+        // Nothing to be done about one that is not there.
+        let _ = together(arrays);
     }
 }
 
@@ -212,6 +260,30 @@ pub(super) fn head(tables: &Tables, groups: Groups) -> [u8; 80] {
         bytes[16 + index * 8..24 + index * 8].copy_from_slice(&word.to_ne_bytes());
     }
     bytes
+}
+
+/// One change of a map of maps.
+type Change<'a> = Box<dyn FnOnce() -> Result<(), libbpf_rs::Error> + Send + 'a>;
+
+/// Makes all changes, at the same time: for each the kernel waits some milliseconds until no program uses the array that
+/// was there (`maybe_wait_bpf_programs` in kernel/bpf/syscall.c), and those who wait together wait once. The first error,
+/// when all are made.
+fn together(changes: Vec<Change<'_>>) -> Result<(), libbpf_rs::Error> {
+    let mut changes = changes.into_iter().peekable();
+    let mut result = Ok(());
+    while changes.peek().is_some() {
+        let some = changes.by_ref().take(TOGETHER);
+        result = result.and(std::thread::scope(|scope| {
+            let threads: Vec<_> = some.map(|change| scope.spawn(change)).collect();
+            let panicked = || Err(io::Error::other("a change of the kernel's tables panicked").into());
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked())).fold(Ok(()), Result::and)
+        }));
+    }
+    result
+}
+
+fn rows(words: &[u32]) -> Vec<[u8; 4]> {
+    words.iter().map(|word| word.to_ne_bytes()).collect()
 }
 
 /// Makes an array with these rows and puts it into a map of maps.
