@@ -32,7 +32,7 @@ pub fn leftovers() -> Vec<String> {
     }
 }
 
-/// Programs that processes have a descriptor of, or of a link to (proc_pid_fdinfo(5)).
+/// Programs that processes have a descriptor of, or of a link to (`proc_pid_fdinfo(5)`).
 fn held() -> BTreeSet<u32> {
     let folders =
         fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path().join("fdinfo"));

@@ -17,7 +17,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc};
 use tokio::time::{interval, timeout};
 
 /// How long anything here may take on a busy machine.
-pub const DEADLINE: Duration = Duration::from_mins(1);
+pub const DEADLINE: Duration = Duration::from_mins(2);
 
 /// How often the agent is asked while something is waited for that no event tells.
 const ASK: Duration = Duration::from_millis(10);
@@ -159,10 +159,9 @@ impl Node {
                 }
             }
         };
-        match timeout(DEADLINE, asking).await {
-            Ok(answer) => answer,
-            Err(_) => panic!("in vain awaited: {what}\n{}", self.log()),
-        }
+        let answer = timeout(DEADLINE, asking).await;
+        answer.unwrap_or_else(|_| panic!("in vain awaited: {what}\n{}", self.log()))
+    }
     }
 
     /// Saves a policy file; whether it is in force is another question.
@@ -241,10 +240,9 @@ impl Node {
                 self.seen.push(parse(&line));
             }
         });
-        match found.await {
-            Ok(event) => event,
-            Err(_) => panic!("no event: {what}\n{}\n{:#?}", self.log(), self.seen.last()),
-        }
+        let found = found.await;
+        found.unwrap_or_else(|_| panic!("no event: {what}\n{}\n{:#?}", self.log(), self.seen.last()))
+    }
     }
 
     /// Everything that has been written by now.
