@@ -167,7 +167,7 @@ async fn every_allowed_entrypoint_runs_and_none_stays_stopped() {
     let containers = node
         .containers("all containers have their rules", |all| {
             let ours = all.iter().filter(|one| one.rules == 2 && one.problem.is_empty());
-            ours.filter(|one| one.workload.container.contains("-")).count() == ALLOWED
+            ours.filter(|one| one.workload.container.contains('-')).count() == ALLOWED
         })
         .await;
     node.until("all leave their marks", async || (marks_in_snapshots(&node).len() == ALLOWED).then_some(()))

@@ -12,7 +12,7 @@ use crate::node::{exec, policy, text};
 
 const GROUPS: &str = "/proc/sys/fs/fanotify/max_user_groups";
 
-/// What a process holds in the kernel, by kind and id (proc_pid_fdinfo(5)).
+/// What a process holds in the kernel, by kind and id (`proc_pid_fdinfo(5)`).
 fn held_by(pid: u32) -> BTreeSet<(String, u32)> {
     let files = fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
     let texts = files.filter_map(|file| fs::read_to_string(file.unwrap().path()).ok());
