@@ -161,10 +161,13 @@ fn now() -> Result<u64> {
     Ok(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())?)
 }
 
+/// When each line came, in nanoseconds since the epoch, and the line.
+type Timed = Vec<(u64, Vec<u8>)>;
+
 /// The lines of a file and when each was there for a reader who waits for it.
 struct Arrivals {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<Vec<(u64, Vec<u8>)>>>,
+    thread: JoinHandle<Result<Timed>>,
 }
 
 impl Arrivals {

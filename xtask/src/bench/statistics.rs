@@ -30,6 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "values that are given back as they were put in")]
     fn quantiles_are_values_that_were_measured() {
         let sorted = Sorted::new((1..=100).rev().map(f64::from).collect());
         assert_eq!([0.0, 0.5, 0.99, 1.0].map(|share| sorted.quantile(share)), [1.0, 50.0, 99.0, 100.0]);
