@@ -276,7 +276,10 @@ fn together(changes: Vec<Change<'_>>) -> Result<(), libbpf_rs::Error> {
         result = result.and(std::thread::scope(|scope| {
             let threads: Vec<_> = some.map(|change| scope.spawn(change)).collect();
             let panicked = || Err(io::Error::other("a change of the kernel's tables panicked").into());
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked())).fold(Ok(()), Result::and)
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|_| panicked()))
+                .fold(Ok(()), Result::and)
         }));
     }
     result
