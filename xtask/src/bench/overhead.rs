@@ -1,7 +1,7 @@
 //! What system calls cost with Moat and without, in turn, and how long the agent takes to start.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
@@ -135,7 +135,7 @@ async fn costs(stage: &Stage) -> Result<Costs> {
     let first = format!("first:/bench/files:{FILES}");
     let selected = inside.iter().copied().chain(["each:/bench/ruled:1000", &first]).collect::<Vec<_>>();
     let selected = stage.probe(Place::Selected, &selected).await?;
-    let number = |value: &u64| *value as f64;
+    let number = |nanos: &u64| Duration::from_nanos(*nanos).as_secs_f64() * 1e9;
     match (&host[..], &neighbour[..], &selected[..]) {
         ([host_exec, host_open], [neighbour_exec, neighbour_open], [exec, open, ruled, first]) => Ok(Costs {
             host_exec: number(host_exec),

@@ -31,21 +31,21 @@ impl Figure {
 
     /// Costs with Moat by those without, which were `base` µs.
     pub fn ratio(what: String, goal: Goal, ratios: &Sorted, base: f64) -> Figure {
-        let (low, median, high) = (ratios.quantile(0.25), ratios.median(), ratios.quantile(0.75));
+        let (low, median, high) = (ratios.percentile(25), ratios.median(), ratios.percentile(75));
         let measured = format!("{median:.3} × of {base:.2} µs ({low:.3}–{high:.3})");
         Figure::new(what, goal, median, measured)
     }
 
     /// Microseconds added to `base`.
     pub fn added(what: String, goal: Goal, micros: &Sorted, base: f64) -> Figure {
-        let (low, median, high) = (micros.quantile(0.25), micros.median(), micros.quantile(0.75));
+        let (low, median, high) = (micros.percentile(25), micros.median(), micros.percentile(75));
         let measured = format!("{median:.1} µs added to {base:.2} µs ({low:.1}–{high:.1})");
         Figure::new(what, goal, median, measured)
     }
 
     /// Milliseconds that something took; its median is held against the goal.
     pub fn time(what: impl Into<String>, goal: Goal, millis: &Sorted) -> Figure {
-        let (median, most) = (millis.median(), millis.quantile(1.0));
+        let (median, most) = (millis.median(), millis.percentile(100));
         let measured = format!("{median:.0} ms (most {most:.0} ms of {})", millis.len());
         Figure::new(what, goal, median, measured)
     }
