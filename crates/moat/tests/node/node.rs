@@ -162,7 +162,6 @@ impl Node {
         let answer = timeout(DEADLINE, asking).await;
         answer.unwrap_or_else(|_| panic!("in vain awaited: {what}\n{}", self.log()))
     }
-    }
 
     /// Saves a policy file; whether it is in force is another question.
     pub fn write(&self, file: &str, text: &str) {
@@ -242,7 +241,6 @@ impl Node {
         });
         let found = found.await;
         found.unwrap_or_else(|_| panic!("no event: {what}\n{}\n{:#?}", self.log(), self.seen.last()))
-    }
     }
 
     /// Everything that has been written by now.
