@@ -15,7 +15,9 @@ use crate::guard::Tasks;
 
 /// How long a thread may be seen running after it has asked. Others wait for their answers meanwhile, so not long: one that
 /// is kept from the processor is judged by everything that it might want.
-const FALLING_ASLEEP: Duration = Duration::from_millis(2);
+const FALLING_ASLEEP: Duration = Duration::from_millis(20);
+/// Asleep, so that the processor is free for it.
+const LOOK_AGAIN: Duration = Duration::from_micros(50);
 
 /// What only the kernel programs of the guard know for sure about a process. Pids are the node's.
 ///
@@ -191,7 +193,7 @@ impl Processes {
         loop {
             match self.read(tid, "syscall") {
                 // It has asked us and is about to wait, but is not asleep yet; a moment later it is.
-                Ok(b"running\n") if asked.elapsed() < FALLING_ASLEEP => std::thread::yield_now(),
+                Ok(b"running\n") if asked.elapsed() < FALLING_ASLEEP => std::thread::sleep(LOOK_AGAIN),
                 Ok(text) => return Purpose::parse(text),
                 Err(_) => return Purpose::Unknown,
             }
