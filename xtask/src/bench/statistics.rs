@@ -30,7 +30,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "values that are given back as they were put in")]
     fn quantiles_are_values_that_were_measured() {
         let sorted = Sorted::new((1..=100).rev().map(f64::from).collect());
         let percentiles = [0, 50, 99, 100].map(|percent| sorted.percentile(percent).to_string());
