@@ -37,6 +37,8 @@ pub(super) enum Answer {
     /// Allow, and do not ask again for these events on this file.
     Ignore(u64),
     Deny,
+    /// Not yet: ask again.
+    Later,
     /// Deny, and kill this process.
     Kill(OwnedFd),
 }
@@ -86,13 +88,14 @@ impl Judge {
         Ok(Judge { tasks, processes, describer, subject, members: HashMap::new() })
     }
 
-    /// `cache` says whether new names of files are noticed.
+    /// `cache` says whether new names of files are noticed, `patient` whether the answer may be to ask again.
     pub fn judge(
         &mut self,
         container: &Container,
         event: &Event,
         file: BorrowedFd<'_>,
         cache: bool,
+        patient: bool,
     ) -> Judgement {
         let mut subject = std::mem::take(&mut self.subject);
         let judgement = match container.locate(file, event.tid, &mut self.processes, &mut subject) {
@@ -101,7 +104,7 @@ impl Judge {
             Ok(()) if event.mask & libc::FAN_OPEN_EXEC_PERM != 0 => {
                 self.judge_execution(container, event, &subject, cache)
             }
-            Ok(()) => self.judge_open(container, event, &subject, cache),
+            Ok(()) => self.judge_open(container, event, &subject, cache, patient),
         };
         self.subject = subject;
         judgement
@@ -113,6 +116,7 @@ impl Judge {
         event: &Event,
         subject: &Subject,
         cache: bool,
+        patient: bool,
     ) -> Judgement {
         if !subject.unplaced && !names(container, subject).any(|path| container.index.concerns_file(path)) {
             let directory = if subject.directory { libc::FAN_ONDIR } else { 0 };
@@ -142,8 +146,10 @@ impl Judge {
             return Answer::Allow.into();
         }
         let purpose = self.processes.purpose(event.tid);
-        if matches!(purpose, Purpose::Execute { .. }) {
-            return Answer::Allow.into();
+        match purpose {
+            Purpose::Execute { .. } => return Answer::Allow.into(),
+            Purpose::Awake if patient => return Answer::Later.into(),
+            Purpose::Awake | Purpose::Open { .. } | Purpose::Unknown => {}
         }
         let mut strictest = decide(&mut purpose.operations(subject.new));
         if subject.unplaced {
@@ -193,7 +199,7 @@ impl Judge {
         }
         let arguments = match self.processes.purpose(event.tid) {
             Purpose::Execute { arguments } => Source::Vector(arguments),
-            Purpose::Open { .. } | Purpose::Unknown => Source::Process,
+            Purpose::Open { .. } | Purpose::Awake | Purpose::Unknown => Source::Process,
         };
         let act = Act::Exec { path: subject.path.clone(), source: exec.source };
         self.conclude(container, event.tid, status, strictest, act, subject.path.clone(), arguments)
@@ -223,7 +229,7 @@ impl Judge {
             }
         };
         let outcome = match answer {
-            Answer::Allow | Answer::Ignore(_) => Outcome::Allowed,
+            Answer::Allow | Answer::Ignore(_) | Answer::Later => Outcome::Allowed,
             Answer::Deny => Outcome::Denied,
             Answer::Kill(_) => Outcome::Killed,
         };

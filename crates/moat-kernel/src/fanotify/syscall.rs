@@ -12,6 +12,8 @@ pub(super) enum Purpose {
     Execute { arguments: u64 },
     /// To be read or written; these flags of open(2).
     Open { flags: u32 },
+    /// Not known yet: the thread has asked, and is not asleep where its registers can be read.
+    Awake,
     /// Not known: `openat2`, whose flags lie in memory that another thread can change, `io_uring`, another ABI, or a
     /// thread that cannot be read. Every operation must be allowed then.
     Unknown,
@@ -44,6 +46,9 @@ pub(super) const EVERY_OPERATION: [FileOperation; 4] =
 impl Purpose {
     /// From the text of `/proc/TID/syscall`: `NUMBER 0xARG0 … 0xARG5 0xSP 0xPC`.
     pub fn parse(text: &[u8]) -> Purpose {
+        if text == b"running\n" {
+            return Purpose::Awake;
+        }
         Purpose::try_parse(text).unwrap_or(Purpose::Unknown)
     }
 
@@ -71,7 +76,9 @@ impl Purpose {
         const CREATE: (FileOperation, u8) = (FileOperation::Create, 8);
         let wanted = match self {
             Purpose::Execute { .. } => 0,
-            Purpose::Unknown => READ.1 | WRITE.1 | TRUNCATE.1 | if new { CREATE.1 } else { 0 },
+            Purpose::Unknown | Purpose::Awake => {
+                READ.1 | WRITE.1 | TRUNCATE.1 | if new { CREATE.1 } else { 0 }
+            }
             Purpose::Open { flags } => {
                 let flags = flags as i32;
                 let access = match flags & libc::O_ACCMODE {
@@ -133,7 +140,6 @@ mod tests {
     fn what_cannot_be_told_counts_as_every_operation() {
         for text in [
             "",
-            "running\n",
             "-1 0x0 0x0\n",
             "437 0x0 0x0 0x0 0x18 0x0 0x0 0x7 0x7\n",
             "426 0x3\n",
@@ -142,6 +148,9 @@ mod tests {
         ] {
             assert_eq!(Purpose::parse(text.as_bytes()), Purpose::Unknown, "{text}");
         }
-        assert_eq!(operations(Purpose::Unknown), [Read, Write, Truncate]);
+        assert_eq!(Purpose::parse(b"running\n"), Purpose::Awake);
+        for purpose in [Purpose::Unknown, Purpose::Awake] {
+            assert_eq!(operations(purpose), [Read, Write, Truncate]);
+        }
     }
 }

@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use moat_event::Origin;
 use rustix::fs::{Mode, OFlags};
@@ -12,12 +12,6 @@ use rustix::io::{self, Errno};
 
 use super::syscall::Purpose;
 use crate::guard::Tasks;
-
-/// How long a thread may be seen running after it has asked. Others wait for their answers meanwhile, so not long: one that
-/// is kept from the processor is judged by everything that it might want.
-const FALLING_ASLEEP: Duration = Duration::from_millis(20);
-/// Asleep, so that the processor is free for it.
-const LOOK_AGAIN: Duration = Duration::from_micros(50);
 
 /// What only the kernel programs of the guard know for sure about a process. Pids are the node's.
 ///
@@ -189,14 +183,14 @@ impl Processes {
 
     /// Why the thread opens the file that it waits for.
     pub fn purpose(&mut self, tid: u32) -> Purpose {
-        let asked = Instant::now();
-        loop {
-            match self.read(tid, "syscall") {
-                // It has asked us and is about to wait, but is not asleep yet; a moment later it is.
-                Ok(b"running\n") if asked.elapsed() < FALLING_ASLEEP => std::thread::sleep(LOOK_AGAIN),
-                Ok(text) => return Purpose::parse(text),
-                Err(_) => return Purpose::Unknown,
+        let mut look = || self.read(tid, "syscall").map_or(Purpose::Unknown, Purpose::parse);
+        match look() {
+            Purpose::Awake => {
+                // It has asked and is about to sleep; often it only needs this processor.
+                std::thread::yield_now();
+                look()
             }
+            purpose => purpose,
         }
     }
 }

@@ -25,6 +25,11 @@ use crate::record::{Record, Sink};
 /// Files left alone at a time in one container. Their marks cost kernel memory where they pin inodes (before Linux 5.19).
 const MOST_IGNORED: usize = 16_384;
 
+/// How long an opener may be kept from falling asleep, by others or by its container's own quota, before it is judged by
+/// everything that it might want. The kernel's usual period of a quota is 100 ms.
+const FALLING_ASLEEP: Duration = Duration::from_millis(250);
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
 /// What ruled paths lead to is looked up again at most this often.
 const REFRESH: Duration = Duration::from_secs(1);
 
@@ -68,6 +73,14 @@ struct Watched {
     ignored: usize,
     /// When to look up again what ruled paths lead to.
     refresh: Option<Instant>,
+    /// Openers that were still on their way to sleep. At most one for each thread of the container.
+    deferred: Vec<Deferred>,
+}
+
+/// An event to be judged again.
+struct Deferred {
+    event: Event,
+    first: Instant,
 }
 
 pub(super) struct Worker {
@@ -143,7 +156,16 @@ impl Worker {
                     token => self.serve(token),
                 }
             }
+            self.judge_deferred();
             self.flush(Instant::now());
+        }
+    }
+
+    fn judge_deferred(&mut self) {
+        for watched in self.watched.values_mut().filter(|watched| !watched.deferred.is_empty()) {
+            for Deferred { event, first } in std::mem::take(&mut watched.deferred) {
+                answer(&mut self.judge, watched, event, first, self.ignore, &self.sink, &self.counters);
+            }
         }
     }
 
@@ -152,7 +174,10 @@ impl Worker {
         let due = self
             .watched
             .values()
-            .flat_map(|watched| watched.flood.due().into_iter().chain(watched.refresh))
+            .flat_map(|watched| {
+                let deferred = (!watched.deferred.is_empty()).then(|| Instant::now() + LOOK_AGAIN);
+                watched.flood.due().into_iter().chain(watched.refresh).chain(deferred)
+            })
             .min()?;
         let left = due.saturating_duration_since(Instant::now());
         // Rounded up, so that it is due when we wake.
@@ -228,7 +253,10 @@ impl Worker {
         }
         let flood = Flood::default();
         self.release(cgroup);
-        self.watched.insert(token, Watched { container, group, changes, flood, ignored: 0, refresh: None });
+        self.watched.insert(
+            token,
+            Watched { container, group, changes, flood, ignored: 0, refresh: None, deferred: Vec::new() },
+        );
         self.tokens.insert(cgroup, token);
         Ok(())
     }
@@ -240,6 +268,7 @@ impl Worker {
             return;
         };
         watched.flood.flush(Instant::now()).for_each(|record| self.sink.put(record));
+        watched.deferred.clear();
         let _ = epoll::delete(&self.epoll, &*watched.group);
         if let Err(error) = watched.group.shut() {
             tracing::warn!(%error, cgroup, "cannot remove the marks of a container");
@@ -283,7 +312,7 @@ impl Worker {
             watched.refresh.get_or_insert_with(|| Instant::now() + REFRESH);
         }
         for event in self.events.drain(..) {
-            answer(&mut self.judge, watched, event, self.ignore, &self.sink, &self.counters);
+            answer(&mut self.judge, watched, event, Instant::now(), self.ignore, &self.sink, &self.counters);
         }
     }
 }
@@ -302,6 +331,7 @@ fn answer(
     judge: &mut Judge,
     watched: &mut Watched,
     mut event: Event,
+    first: Instant,
     ignore: IgnoreFlags,
     sink: &Sink,
     counters: &Counters,
@@ -313,7 +343,13 @@ fn answer(
         return;
     };
     let cache = watched.changes.is_some();
-    let Judgement { answer, finding } = judge.judge(&watched.container, &event, file.as_fd(), cache);
+    let Judgement { answer, finding } =
+        judge.judge(&watched.container, &event, file.as_fd(), cache, first.elapsed() < FALLING_ASLEEP);
+    if matches!(answer, Answer::Later) {
+        event.file = Some(file);
+        watched.deferred.push(Deferred { event, first });
+        return;
+    }
     let record = finding.and_then(|finding| {
         let container = &watched.container;
         let key = Key {
@@ -351,7 +387,7 @@ fn answer(
                 tracing::debug!(%error, "the process to kill is gone");
             }
         }
-        Answer::Allow | Answer::Deny => {}
+        Answer::Allow | Answer::Deny | Answer::Later => {}
     }
     match watched.group.respond(file, allow) {
         Ok(()) => {}
