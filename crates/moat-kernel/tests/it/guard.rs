@@ -156,10 +156,10 @@ fn connections_are_refused_by_network_and_port() {
     let rules = vec![rule("egress", RuleAction::Block, Matcher::Network(Arc::new(egress)))];
     let (running, _) = node.container("network", rules);
     for (command, refused) in [
-        (vec!["/bin/nc", "-w", "1", "127.0.0.1", "80"], true),
+        (vec!["/bin/nc", "-w", "10", "127.0.0.1", "80"], true),
         (vec!["/bin/nc", "-w", "1", "127.0.0.1", "2000"], false),
-        (vec!["/bin/nc", "-w", "1", "::1", "443"], true),
-        (vec!["/bin/nc", "-w", "1", "::ffff:127.0.0.1", "80"], true),
+        (vec!["/bin/nc", "-w", "10", "::1", "443"], true),
+        (vec!["/bin/nc", "-w", "10", "::ffff:127.0.0.1", "80"], true),
     ] {
         let output = running.exec(&command).unwrap();
         let said = text(&output);
