@@ -45,7 +45,7 @@ pub async fn rest(agent: &Agent, containers: &str, time: Duration) -> Result<Vec
 }
 
 /// What all threads of a process ran, ended ones included: fields 14 and 15 of `/proc/PID/stat`, in ticks of 10 ms
-/// (proc_pid_stat(5)).
+/// (`proc_pid_stat(5)`).
 fn processor_time(pid: u32) -> Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
