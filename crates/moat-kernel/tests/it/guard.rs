@@ -1,14 +1,18 @@
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 
 use moat_event::Origin;
 use moat_kernel::guard::{Guard, GuardConfig};
-use moat_kernel::{Act, Driver, Outcome, Sink};
+use moat_kernel::{Act, ContainerScope, Driver, Outcome, Sink};
 use moat_policy::model::{
     DriftMatcher, ExecutableList, NetworkMatcher, OriginMatcher, ProcessMatcher, RuleAction,
 };
 use moat_policy::rule_set::Matcher;
+
+use moat_testkit::skip;
 
 use crate::node::{DEADLINE, Node, process, rule, rule_set, scope, text};
 
@@ -224,4 +228,40 @@ fn state(pid: u32) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
     let line = status.lines().find_map(|line| line.strip_prefix("State:")).expect("a state");
     line.trim().to_owned()
+}
+
+#[test]
+fn containers_are_told_apart_by_a_controller_of_cgroup_v1() {
+    let memory = Path::new("/sys/fs/cgroup/memory");
+    let controllers = fs::read_to_string("/proc/cgroups").unwrap();
+    let names = controllers.lines().filter(|line| !line.starts_with('#'));
+    let Some(index) = names.map(|line| line.split('\t').next()).position(|name| name == Some("memory"))
+    else {
+        return skip("cgroup-v1", "the kernel has no memory controller");
+    };
+    if !memory.join("cgroup.procs").exists() {
+        return skip("cgroup-v1", "the memory controller is not mounted as cgroup v1");
+    }
+    let Some(mut node) = Node::with(i32::try_from(index).ok()) else { return };
+    let running = node.containerd.container(&node.image, "legacy").start().unwrap();
+    let held = node.held.recv_timeout(DEADLINE).expect("the start is held");
+    let cgroups = fs::read_to_string(format!("/proc/{}/cgroup", running.pid)).unwrap();
+    let path = cgroups.lines().find_map(|line| line.split_once(":memory:")).unwrap().1;
+    let cgroup = fs::metadata(memory.join(path.trim_start_matches('/'))).unwrap().ino();
+    assert_eq!((held.pid, held.cgroup), (running.pid, cgroup));
+
+    let arguments = ProcessMatcher { args_regex: Some(String::from("evil")), ..ProcessMatcher::default() };
+    let touch = ProcessMatcher { names: vec![String::from("touch")], ..ProcessMatcher::default() };
+    let rules = vec![
+        rule("evil", RuleAction::Block, process(arguments)),
+        rule("no-touch", RuleAction::Block, process(touch)),
+    ];
+    let scope = ContainerScope { cgroup, cgroup_directory: None, init_pid: running.pid };
+    node.guard.apply(&scope, &rule_set(rules)).unwrap();
+    for (command, rule) in [(["/bin/echo", "evil"], 0), (["/opt/touch", "/tmp/x"], 1)] {
+        let denied = running.exec(&command).unwrap();
+        assert!(!denied.status.success(), "{command:?}: {}", text(&denied));
+        assert_eq!(node.record().enforced, Some(rule));
+    }
+    assert!(running.exec(&["/bin/echo", "fine"]).unwrap().status.success());
 }

@@ -29,6 +29,11 @@ pub struct Node {
 
 impl Node {
     pub fn start() -> Option<Node> {
+        Node::with(None)
+    }
+
+    /// Tells containers apart by this cgroup v1 controller, as on a node without cgroup v2.
+    pub fn with(v1_controller: Option<i32>) -> Option<Node> {
         let containerd = match Containerd::start() {
             Ok(containerd) => containerd,
             Err(why) => {
@@ -38,8 +43,7 @@ impl Node {
         };
         let (records_in, records) = mpsc::sync_channel(4096);
         let (held_in, held) = mpsc::sync_channel(64);
-        let config =
-            GuardConfig { oci_runtimes: vec![containerd.oci_runtime().to_owned()], ..GuardConfig::default() };
+        let config = GuardConfig { oci_runtimes: vec![containerd.oci_runtime().to_owned()], v1_controller };
         let guard = match Guard::load(&config, Sink::new(records_in), held_in) {
             Ok(guard) => guard,
             Err(why) => {
