@@ -14,6 +14,7 @@ use moat_event::{FileOperation, Origin, Protocol, Severity};
     name = "moat",
     version,
     arg_required_else_help = true,
+    term_width = 100,
     after_help = "\
 Examples:
   moat up --policies ./policies          enforce on this node; events on standard output
