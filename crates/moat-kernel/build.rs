@@ -1,11 +1,11 @@
-//! Compiles the kernel programs; the object is embedded by `src/guard/object.rs`.
+//! Compiles the kernel programs; the object is embedded by `src/programs/object.rs`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use libbpf_cargo::SkeletonBuilder;
 
-const SOURCE: &str = "bpf/guard.bpf.c";
+const SOURCE: &str = "bpf/moat.bpf.c";
 
 fn main() {
     println!("cargo:rerun-if-changed=bpf");
@@ -16,7 +16,7 @@ fn main() {
     };
     SkeletonBuilder::new()
         .source(SOURCE)
-        .obj(out.join("guard.bpf.o"))
+        .obj(out.join("moat.bpf.o"))
         .clang(clang)
         .clang_args(["-Wall", "-Werror", "-Wno-unused-parameter", "-mcpu=v3"])
         .build()

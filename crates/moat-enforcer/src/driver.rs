@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::sync::mpsc::SyncSender;
 
-use moat_kernel::guard::{Guard, GuardConfig};
+use moat_kernel::{DriverConfig, guard::Guard};
 use moat_kernel::{Held, Sink};
 
 use crate::agent::Loaded;
@@ -23,7 +23,7 @@ pub fn load_guard(
             Some(controller_index(&fs::read_to_string("/proc/cgroups")?, controller)?)
         }
     };
-    let mut config = GuardConfig { v1_controller, ..GuardConfig::default() };
+    let mut config = DriverConfig { v1_controller, ..DriverConfig::default() };
     if !oci_runtimes.is_empty() {
         config.oci_runtimes = oci_runtimes.to_vec();
     }

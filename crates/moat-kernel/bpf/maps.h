@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What user space and the programs share. Layouts are mirrored in src/guard/layout.rs, and a test compares
+/* What user space and the programs share. Layouts are mirrored in src/programs/layout.rs, and a test compares
  * the two through BTF. */
 #pragma once
 

@@ -6,25 +6,21 @@ use std::path::Path;
 use rustix::system::uname;
 
 use crate::capability::{Capabilities, Capability, name};
-use crate::{fanotify, guard};
-
-const EXEC: &[&str] = &["moat_exec", "moat_fork"];
-const CALLS: &[&str] = &["moat_syscall"];
-const OUTGOING: &[&str] =
-    &["moat_connect4", "moat_connect6", "moat_sendmsg4", "moat_sendmsg6", "moat_packet_out"];
-const ARRIVING: &[&str] = &["moat_packet_in"];
+use crate::fanotify;
+use crate::guard::{ARRIVING, CALLS, EXEC, OUTGOING};
+use crate::programs::attempt;
 
 /// Tries everything once. Nothing stays loaded or marked.
 pub fn probe() -> Capabilities {
-    let lsm = guard::try_lsm();
+    let lsm = attempt::try_lsm();
     // All at once where they all load, for checking them is what takes the time.
-    let all = guard::try_programs(&[EXEC, CALLS, OUTGOING, ARRIVING].concat());
+    let all = attempt::try_programs(&[EXEC, CALLS, OUTGOING, ARRIVING].concat());
     let [exec, calls, outgoing, arriving] = [EXEC, CALLS, OUTGOING, ARRIVING]
-        .map(|programs| all.clone().or_else(|_| guard::try_programs(programs)));
+        .map(|programs| all.clone().or_else(|_| attempt::try_programs(programs)));
     let permission = fanotify::try_permission_events();
     let cgroup2 = cgroup2_mounted();
     let with_cgroup2 = |tried: Result<(), String>| tried.and_then(|()| cgroup2.clone());
-    let overlay = guard::overlay_layout_known().then_some(()).ok_or_else(|| {
+    let overlay = attempt::overlay_layout_known().then_some(()).ok_or_else(|| {
         String::from("the kernel tells no layout of overlayfs: load the module (`modprobe overlay`)")
     });
 

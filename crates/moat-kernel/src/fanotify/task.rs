@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::{self, Errno};
 
 use super::syscall::Purpose;
-use crate::guard::Tasks;
+use crate::programs::Tasks;
 
 /// What only the kernel programs of the guard know for sure about a process. Pids are the node's.
 ///

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 use moat_event::Origin;
-use moat_kernel::guard::{Guard, GuardConfig};
 use moat_kernel::{Act, ContainerScope, Driver, Outcome, Sink};
+use moat_kernel::{DriverConfig, guard::Guard};
 use moat_policy::model::{
     DriftMatcher, ExecutableList, NetworkMatcher, OriginMatcher, ProcessMatcher, RuleAction,
 };
@@ -216,7 +216,7 @@ fn a_start_that_an_agent_left_waiting_is_taken_over() {
     // The first guard never answers, as if its agent had been killed; the next agent's meets the container.
     let (records, _kept) = mpsc::sync_channel(16);
     let (held, _unused) = mpsc::sync_channel(16);
-    let config = GuardConfig { oci_runtimes: Vec::new(), ..GuardConfig::default() };
+    let config = DriverConfig { oci_runtimes: Vec::new(), ..DriverConfig::default() };
     let mut next = Guard::load(&config, Sink::new(records), held).unwrap();
     assert!(state(running.pid).starts_with('T'));
     next.dismiss(&scope(running.pid)).unwrap();

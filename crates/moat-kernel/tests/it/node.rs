@@ -9,8 +9,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use moat_event::Severity;
-use moat_kernel::guard::{Guard, GuardConfig};
 use moat_kernel::{ContainerScope, Driver, Held, Record, Sink};
+use moat_kernel::{DriverConfig, guard::Guard};
 use moat_policy::model::{ProcessMatcher, RuleAction};
 use moat_policy::rule_set::Matcher;
 use moat_policy::{EffectiveRule, RuleSet};
@@ -43,7 +43,7 @@ impl Node {
         };
         let (records_in, records) = mpsc::sync_channel(4096);
         let (held_in, held) = mpsc::sync_channel(64);
-        let config = GuardConfig { oci_runtimes: vec![containerd.oci_runtime().to_owned()], v1_controller };
+        let config = DriverConfig { oci_runtimes: vec![containerd.oci_runtime().to_owned()], v1_controller };
         let guard = match Guard::load(&config, Sink::new(records_in), held_in) {
             Ok(guard) => guard,
             Err(why) => {

@@ -55,7 +55,7 @@ async fn a_flood_in_one_container_is_counted_and_delays_no_other() {
     let mut most = before.resident_bytes;
     while !noisy.output().unwrap().contains("done") {
         let output = exec(&quiet, &["/bin/echo", "works"]);
-        assert_eq!(text(&output), "works\n");
+        assert_eq!(text(&output), "works\n", "{output:?}");
         let nope = format!("/tmp/nope-{rounds}");
         let output = exec(&quiet, &[&nope]);
         assert!(!output.status.success(), "{output:?}");

@@ -19,11 +19,11 @@ const KEPT: usize = 256;
 
 /// Rule sets with their links followed, by image: containers of one image have the same links.
 #[derive(Debug, Default)]
-pub(super) struct Links {
+pub(super) struct Symlinks {
     known: HashMap<(String, String), Arc<RuleSet>>,
 }
 
-impl Links {
+impl Symlinks {
     /// `rules` with every path followed in the root of `init_pid`'s mount namespace. Rules keep their places.
     pub fn follow(&mut self, rules: &Arc<RuleSet>, init_pid: u32) -> Arc<RuleSet> {
         let image = image(init_pid);

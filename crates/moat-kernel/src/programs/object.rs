@@ -9,20 +9,19 @@ use super::LoadError;
 
 /// Aligned as ELF readers want it.
 #[repr(align(8))]
-pub(super) struct Aligned<T: ?Sized>(pub(super) T);
+pub(crate) struct Aligned<T: ?Sized>(pub(crate) T);
 
-pub(super) static OBJECT: &Aligned<[u8]> =
-    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/guard.bpf.o")));
+pub(crate) static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/moat.bpf.o")));
 
 /// The kernel's programs and maps. Dropping it detaches and frees all of them: nothing is pinned.
-pub(super) struct Loaded {
+pub(crate) struct Loaded {
     object: Object,
 }
 
 impl Loaded {
-    /// Loads every program into the kernel; attaches none. `v1_controller` is the index of the cgroup v1
+    /// Loads the named programs into the kernel; attaches none. `v1_controller` is the index of the cgroup v1
     /// controller that tells containers apart, where there is no cgroup v2.
-    pub fn load(v1_controller: Option<i32>) -> Result<Loaded, LoadError> {
+    pub fn load(programs: &[&str], v1_controller: Option<i32>) -> Result<Loaded, LoadError> {
         // What libbpf has to say goes to our log, not to the terminal of whoever runs the agent.
         libbpf_rs::set_print(Some((PrintLevel::Warn, |_, text| tracing::debug!(libbpf = text.trim_end()))));
         let mut open = ObjectBuilder::default().name("moat")?.open_memory(&OBJECT.0)?;
@@ -35,6 +34,10 @@ impl Loaded {
                     *first = controller.to_ne_bytes();
                 }
             }
+        }
+        for mut program in open.progs_mut() {
+            let wanted = programs.iter().any(|name| program.name() == *name);
+            program.set_autoload(wanted);
         }
         Ok(Loaded { object: open.load()? })
     }
@@ -79,9 +82,9 @@ impl std::fmt::Debug for Loaded {
 }
 
 /// How long a reader of a ring waits before it looks at its stop flag again.
-pub(super) const RING_POLL: Duration = Duration::from_secs(1);
+pub(crate) const RING_POLL: Duration = Duration::from_secs(1);
 
 /// libbpf's errors as the operating system's.
-pub(super) fn io_error(error: &libbpf_rs::Error) -> io::Error {
+pub(crate) fn io_error(error: &libbpf_rs::Error) -> io::Error {
     io::Error::other(error.to_string())
 }

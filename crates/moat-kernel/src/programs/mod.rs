@@ -1,19 +1,17 @@
-//! The guard driver: for kernels that refuse BPF LSM programs.
-//!
-//! Two halves hold the same rules. Permission events of fanotify answer `EPERM` to executions and opens
-//! ([`crate::fanotify`]); kernel programs judge every execution with its arguments before its first
-//! instruction, connections, and system calls. This module owns the second half and puts both together.
+//! The kernel programs, whichever driver uses them: one object, the tables that rules become, what the programs
+//! send back, and the starts that wait. [`crate::guard`] and [`crate::lsm`] load different programs of it over the
+//! same maps.
 
-mod attempt;
+pub(crate) mod attempt;
 mod file_calls;
 mod holds;
 mod layout;
-mod links;
 mod network;
-mod object;
+pub(crate) mod object;
 mod profiles;
 mod reader;
 pub mod record_bytes;
+mod symlinks;
 mod tables;
 mod tasks;
 
@@ -28,44 +26,43 @@ use libbpf_rs::{Link, MapCore, MapFlags, MapHandle};
 use moat_event::{Loss, LossStage};
 use moat_policy::{RuleIndex, RuleSet};
 
-pub(crate) use self::attempt::{overlay_layout_known, try_lsm, try_programs};
 pub use self::tasks::Tasks;
 
 use self::holds::Holds;
 use self::layout::{Container, kernel_device};
-use self::links::Links;
 use self::network::Links as NetworkLinks;
 use self::object::{Loaded, io_error};
-use self::profiles::{Profile, Profiles};
+pub(crate) use self::profiles::Profile;
+use self::profiles::Profiles;
 use self::reader::Reader;
-use crate::driver::{ApplyError, Driver, Held};
-use crate::fanotify::FilePermissions;
+use self::symlinks::Symlinks;
+use crate::driver::{ApplyError, Held};
 use crate::{ContainerScope, Sink, users};
 
-/// What the guard needs to know about the node.
+/// What a driver needs to know about the node.
 #[derive(Debug, Clone)]
-pub struct GuardConfig {
+pub struct DriverConfig {
     /// Base names of OCI runtimes; what they start in a cgroup that is not known waits until it is.
     pub oci_runtimes: Vec<String>,
     /// Index of the cgroup v1 controller that tells containers apart; `None` where there is cgroup v2.
     pub v1_controller: Option<i32>,
 }
 
-impl Default for GuardConfig {
+impl Default for DriverConfig {
     fn default() -> Self {
         let oci_runtimes = ["runc", "crun", "youki", "docker-runc"].map(String::from).to_vec();
-        GuardConfig { oci_runtimes, v1_controller: None }
+        DriverConfig { oci_runtimes, v1_controller: None }
     }
 }
 
-/// Why the guard could not be loaded.
+/// Why a driver could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    #[error("the kernel refused the guard's programs: {0}; `moat doctor` tells what is missing")]
+    #[error("the kernel refused the programs: {0}; `moat doctor` tells what is missing")]
     Kernel(#[from] libbpf_rs::Error),
-    #[error("the guard's object has no {kind} {name:?}; build Moat anew")]
+    #[error("the kernel object has no {kind} {name:?}; build Moat anew")]
     Missing { kind: &'static str, name: &'static str },
-    #[error("cannot start the guard: {0}")]
+    #[error("cannot start the driver: {0}")]
     Io(#[from] std::io::Error),
 }
 
@@ -87,32 +84,35 @@ struct Managed {
     _links: NetworkLinks,
 }
 
-/// The loaded driver. Dropping it leaves nothing in the kernel and lets every held start go on.
+/// The loaded programs with the containers they judge. Dropping it leaves nothing in the kernel and lets every
+/// held start go on.
 #[derive(Debug)]
-pub struct Guard {
+pub(crate) struct Programs {
     // In the order in which they must go: first nothing is judged any more, then the reader ends.
     managed: HashMap<u64, Managed>,
-    files: FilePermissions,
     syscalls: Option<Link>,
-    links_to_starts: Vec<Link>,
+    links: Vec<Link>,
     reader: Reader,
     holds: Holds,
     judges: Judges,
     tasks: Arc<Tasks>,
     containers: MapHandle,
     profiles: Profiles,
-    links: Links,
+    symlinks: Symlinks,
     loaded: Loaded,
     sink: Sink,
 }
 
-impl Guard {
-    /// Loads the programs and starts reading. Records go to `sink`, container starts that wait to `held`.
-    ///
-    /// # Errors
-    /// When this kernel refuses a program; nothing is left loaded then.
-    pub fn load(config: &GuardConfig, sink: Sink, held: SyncSender<Held>) -> Result<Guard, LoadError> {
-        let mut loaded = Loaded::load(config.v1_controller)?;
+impl Programs {
+    /// Starts to read what the loaded programs send, and attaches `attach`, in this order. Records go to `sink`,
+    /// container starts that wait to `held`.
+    pub fn start(
+        mut loaded: Loaded,
+        attach: &[&'static str],
+        config: &DriverConfig,
+        sink: Sink,
+        held: SyncSender<Held>,
+    ) -> Result<Programs, LoadError> {
         let runtimes = loaded.map("runtimes")?;
         for name in &config.oci_runtimes {
             let mut key = [0; 16];
@@ -129,31 +129,39 @@ impl Guard {
         let tasks = Arc::new(Tasks::new(loaded.map("tasks")?));
         let profiles = Profiles::new(&loaded)?;
         let holds = Holds::new(loaded.map("holds")?);
-        let files = FilePermissions::new(sink.clone(), Arc::clone(&tasks) as Arc<_>)?;
         let reader = Reader::start(&loaded, Arc::clone(&judges), sink.clone(), held)?;
-        // The fork program first: a runtime that is marked must pass the mark on to its children.
-        let links_to_starts = vec![loaded.attach("moat_fork")?, loaded.attach("moat_exec")?];
-        Ok(Guard {
+        let links = attach.iter().map(|name| loaded.attach(name)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Programs {
             managed: HashMap::new(),
-            files,
             syscalls: None,
-            links_to_starts,
+            links,
             reader,
             holds,
             judges,
             tasks,
             containers: loaded.map("containers")?,
             profiles,
-            links: Links::default(),
+            symlinks: Symlinks::default(),
             loaded,
             sink,
         })
     }
 
-    fn put(&mut self, scope: &ContainerScope, rules: Option<&Arc<RuleSet>>) -> Result<(), ApplyError> {
+    /// What tasks are to their containers.
+    pub fn tasks(&self) -> Arc<Tasks> {
+        Arc::clone(&self.tasks)
+    }
+
+    /// Puts `rules` in force; `before` runs when the tables are in the kernel and nothing is judged by them yet.
+    pub fn put(
+        &mut self,
+        scope: &ContainerScope,
+        rules: Option<&Arc<RuleSet>>,
+        before: impl FnOnce(Option<(&Profile, &Arc<RuleSet>)>) -> Result<(), ApplyError>,
+    ) -> Result<(), ApplyError> {
         let root = PathBuf::from(format!("/proc/{}/root", scope.init_pid));
         let device = fs::metadata(&root).map_err(|_| ApplyError::Vanished)?.dev();
-        let rules = rules.map(|rules| self.links.follow(rules, scope.init_pid));
+        let rules = rules.map(|rules| self.symlinks.follow(rules, scope.init_pid));
         let rules = rules.as_ref();
         let profile = match rules {
             Some(rules) if !rules.rules.is_empty() => {
@@ -167,12 +175,7 @@ impl Guard {
             Some(profile) => NetworkLinks::attach(&mut self.loaded, scope, profile)?,
             None => NetworkLinks::default(),
         };
-        // What user space answers is in place before the kernel's half, so that neither judges alone by new
-        // rules while the other still judges by old ones for longer than this function takes.
-        match (&profile, rules) {
-            (Some(profile), Some(rules)) => self.files.apply(scope, rules, &profile.index)?,
-            _ => self.files.release(scope.cgroup),
-        }
+        before(profile.as_deref().zip(rules))?;
         let members = if self.managed.contains_key(&scope.cgroup) { Vec::new() } else { members(scope) };
         self.tasks.adopt(&members, scope.init_pid);
         let generation = rules.map_or(0, |rules| rules.generation);
@@ -228,24 +231,10 @@ impl Guard {
         Ok(())
     }
 
-    /// Sets of rules that are in the kernel now.
-    pub fn profiles(&self) -> usize {
-        self.profiles.len()
-    }
-}
-
-impl Driver for Guard {
-    fn apply(&mut self, scope: &ContainerScope, rules: &Arc<RuleSet>) -> Result<(), ApplyError> {
-        self.put(scope, Some(rules)).map_err(|error| or_vanished(scope, error))
-    }
-
-    fn dismiss(&mut self, scope: &ContainerScope) -> Result<(), ApplyError> {
-        self.put(scope, None).map_err(|error| or_vanished(scope, error))
-    }
-
-    fn release(&mut self, cgroup: u64) {
+    /// The container is gone; `before` runs when the programs no longer judge it.
+    pub fn release(&mut self, cgroup: u64, before: impl FnOnce()) {
         let _ = self.containers.delete(&cgroup.to_ne_bytes());
-        self.files.release(cgroup);
+        before();
         if let Ok(mut judges) = self.judges.write() {
             judges.remove(&cgroup);
         }
@@ -257,28 +246,32 @@ impl Driver for Guard {
         }
     }
 
-    fn losses(&self) -> Vec<Loss> {
-        let mut losses = vec![
+    /// Sets of rules that are in the kernel now.
+    pub fn profiles(&self) -> usize {
+        self.profiles.len()
+    }
+
+    /// What was lost since the start, by stage.
+    pub fn losses(&self) -> Vec<Loss> {
+        vec![
             Loss { stage: LossStage::RingBuffer, events: self.reader.lost_in_kernel() },
             Loss { stage: LossStage::Pipeline, events: self.sink.lost() },
-        ];
-        losses.extend(self.files.losses());
-        losses
+        ]
     }
 }
 
 /// What the kernel says about a container that ends meanwhile means only that.
-fn or_vanished(scope: &ContainerScope, error: ApplyError) -> ApplyError {
+pub(crate) fn or_vanished(scope: &ContainerScope, error: ApplyError) -> ApplyError {
     match fs::metadata(format!("/proc/{}/root", scope.init_pid)) {
         Err(_) => ApplyError::Vanished,
         Ok(_) => error,
     }
 }
 
-impl Drop for Guard {
+impl Drop for Programs {
     fn drop(&mut self) {
         // No new start may come to wait once those that do have been let go.
-        self.links_to_starts.clear();
+        self.links.clear();
         self.holds.let_all_go();
     }
 }

@@ -9,9 +9,9 @@ use moat_event::{Direction, Protocol};
 use moat_policy::activity::FileSource;
 
 use super::*;
-use crate::guard::object::OBJECT;
-use crate::guard::tables::{Span, Tables};
-use crate::guard::{file_calls, holds, profiles, reader, record_bytes, tasks};
+use crate::programs::object::OBJECT;
+use crate::programs::tables::{Span, Tables};
+use crate::programs::{file_calls, holds, profiles, reader, record_bytes, tasks};
 use crate::record::{Act, Outcome};
 
 /// A structure as the compiler laid it out.

@@ -61,7 +61,7 @@ struct Key {
 }
 
 /// One profile in force; the tables are kept as the list of what to take away.
-pub(super) struct Profile {
+pub(crate) struct Profile {
     pub id: u32,
     pub index: Arc<RuleIndex>,
     tables: Tables,

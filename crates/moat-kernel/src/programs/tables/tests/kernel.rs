@@ -9,7 +9,7 @@ use moat_policy::Activity;
 use moat_policy::activity::{Connect, Exec, FileSource};
 
 use super::super::*;
-use crate::guard::layout::{address_key, number_key, prefix_key, text_key};
+use crate::programs::layout::{address_key, number_key, prefix_key, text_key};
 
 const PROFILE: u32 = 0x0102_0304;
 /// Ancestors that `ancestor_sets` looks at.

@@ -1,0 +1,86 @@
+//! The guard driver: for kernels that refuse BPF LSM programs.
+//!
+//! Two halves hold the same rules. Permission events of fanotify answer `EPERM` to executions and opens
+//! ([`crate::fanotify`]); kernel programs judge every execution with its arguments before its first
+//! instruction, connections, and system calls ([`crate::programs`]). This module puts both together.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use moat_event::Loss;
+use moat_policy::RuleSet;
+
+use crate::driver::{ApplyError, Driver, Held};
+use crate::fanotify::FilePermissions;
+use crate::programs::object::Loaded;
+use crate::programs::{DriverConfig, LoadError, Programs, or_vanished};
+use crate::{ContainerScope, Sink};
+
+/// Those that judge executions and hold starts. The fork program comes first: a runtime that is marked must pass
+/// the mark on to its children.
+pub(crate) const EXEC: &[&str] = &["moat_fork", "moat_exec"];
+pub(crate) const CALLS: &[&str] = &["moat_syscall"];
+pub(crate) const OUTGOING: &[&str] =
+    &["moat_connect4", "moat_connect6", "moat_sendmsg4", "moat_sendmsg6", "moat_packet_out"];
+pub(crate) const ARRIVING: &[&str] = &["moat_packet_in"];
+
+/// The loaded driver. Dropping it leaves nothing in the kernel and lets every held start go on.
+#[derive(Debug)]
+pub struct Guard {
+    files: FilePermissions,
+    programs: Programs,
+}
+
+impl Guard {
+    /// Loads the programs and starts reading. Records go to `sink`, container starts that wait to `held`.
+    ///
+    /// # Errors
+    /// When this kernel refuses a program; nothing is left loaded then.
+    pub fn load(config: &DriverConfig, sink: Sink, held: SyncSender<Held>) -> Result<Guard, LoadError> {
+        let loaded = Loaded::load(&[EXEC, CALLS, OUTGOING, ARRIVING].concat(), config.v1_controller)?;
+        let programs = Programs::start(loaded, EXEC, config, sink.clone(), held)?;
+        let files = FilePermissions::new(sink, programs.tasks() as Arc<_>)?;
+        Ok(Guard { files, programs })
+    }
+
+    fn put(&mut self, scope: &ContainerScope, rules: Option<&Arc<RuleSet>>) -> Result<(), ApplyError> {
+        let files = &mut self.files;
+        // What user space answers is in place before the kernel's half, so that neither judges alone by new
+        // rules while the other still judges by old ones for longer than this function takes.
+        self.programs
+            .put(scope, rules, |in_force| match in_force {
+                Some((profile, rules)) => files.apply(scope, rules, &profile.index),
+                None => {
+                    files.release(scope.cgroup);
+                    Ok(())
+                }
+            })
+            .map_err(|error| or_vanished(scope, error))
+    }
+
+    /// Sets of rules that are in the kernel now.
+    pub fn profiles(&self) -> usize {
+        self.programs.profiles()
+    }
+}
+
+impl Driver for Guard {
+    fn apply(&mut self, scope: &ContainerScope, rules: &Arc<RuleSet>) -> Result<(), ApplyError> {
+        self.put(scope, Some(rules))
+    }
+
+    fn dismiss(&mut self, scope: &ContainerScope) -> Result<(), ApplyError> {
+        self.put(scope, None)
+    }
+
+    fn release(&mut self, cgroup: u64) {
+        let files = &mut self.files;
+        self.programs.release(cgroup, || files.release(cgroup));
+    }
+
+    fn losses(&self) -> Vec<Loss> {
+        let mut losses = self.programs.losses();
+        losses.extend(self.files.losses());
+        losses
+    }
+}
