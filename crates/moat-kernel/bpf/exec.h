@@ -42,12 +42,12 @@ static long argument_chunk(u32 i, struct arguments *a)
 /* Notes which argument expressions of one automaton match; 1 where the arguments could not be read. argv lies
  * in user memory with a NUL behind each string; the automaton takes a NUL as the space that joins them, and
  * the last one is left out. */
-__noinline u32 match_arguments(u64 key)
+__noinline u32 match_arguments(u32 slot, u64 key)
 {
-	u32 zero = 0;
+	u32 which = PATH_BUFFER(slot, 0);
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct facts *f = bpf_map_lookup_elem(&all_facts, &zero);
-	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &zero);
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &which);
 	if (!f || !buffer)
 		return 1;
 	struct arguments a = { .bytes = buffer->bytes, .bits = f->argument_bits };
@@ -68,29 +68,31 @@ __noinline u32 match_arguments(u64 key)
 	return 0;
 }
 
-static long argument_group(u32 group, struct facts **f)
+struct group_runs {
+	struct facts *facts;
+	u32 slot, length;
+};
+
+static long argument_group(u32 group, struct group_runs *g)
 {
-	if (match_arguments(AUTOMATON_KEY((*f)->profile, AUTOMATON_ARGUMENTS, group))) {
+	if (match_arguments(g->slot, AUTOMATON_KEY(g->facts->profile, AUTOMATON_ARGUMENTS, group))) {
 		count(COUNTER_UNREADABLE);
-		(*f)->arguments_unreadable = 1;
+		g->facts->arguments_unreadable = 1;
 	}
 	return 0;
 }
 
-struct name_runs {
-	u32 profile, length;
-};
-
-static long name_group(u32 group, struct name_runs *n)
+static long name_group(u32 group, struct group_runs *g)
 {
-	run_automaton(AUTOMATON_KEY(n->profile, AUTOMATON_NAME, group), 0, n->length);
+	run_automaton(g->slot, AUTOMATON_KEY(g->facts->profile, AUTOMATON_NAME, group), 0, g->length);
 	return 0;
 }
 
-static __noinline int report_exec(struct task_struct *task, struct linux_binprm *bprm)
+/* Sends the record of an execution after the fact, when the arguments lie in the task's own memory. */
+static __noinline int report_exec(struct task_struct *task, struct linux_binprm *bprm, u32 slot)
 {
-	u32 zero = 0, one = 1, end = 0;
-	struct record_buffer *out = bpf_map_lookup_elem(&record_buffers, &zero);
+	u32 one = PATH_BUFFER(slot, 1), end = 0;
+	struct record_buffer *out = bpf_map_lookup_elem(&record_buffers, &slot);
 	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &one);
 	if (!out || !buffer || !task || !bprm)
 		return 0;
@@ -102,7 +104,7 @@ static __noinline int report_exec(struct task_struct *task, struct linux_binprm 
 	describe_actor(r, task);
 
 	struct file *program = BPF_CORE_READ(bprm, file);
-	u32 offset = path_walk((u64)&program->f_path, 1);
+	u32 offset = file_path(program, one);
 	r->path_length = append(out, &end, buffer->bytes + (offset & (PATH_LIMIT - 1)), PATH_LIMIT - offset, PATH_LIMIT);
 
 	u64 from = BPF_CORE_READ(task, mm, arg_start), till = BPF_CORE_READ(task, mm, arg_end);
@@ -115,140 +117,77 @@ static __noinline int report_exec(struct task_struct *task, struct linux_binprm 
 		r->arguments_length = length;
 		end += length;
 	}
-
-	struct file *parent = BPF_CORE_READ(task, real_parent, mm, exe_file);
-	r->parent_length = 0;
-	if (parent) {
-		offset = path_walk((u64)&parent->f_path, 1);
-		r->parent_length = append(out, &end, buffer->bytes + (offset & (PATH_LIMIT - 1)), PATH_LIMIT - offset, 512);
-	}
-	struct fs_struct *fs = BPF_CORE_READ(task, fs);
-	offset = path_walk((u64)&fs->pwd, 1);
-	r->directory_length = append(out, &end, buffer->bytes + (offset & (PATH_LIMIT - 1)), PATH_LIMIT - offset, 512);
-
+	append_surroundings(out, &end, buffer, one, task, BPF_CORE_READ(task, real_parent, mm, exe_file));
 	if (end <= 2 * (PATH_LIMIT + ARGUMENTS_KEPT))
 		send(out, sizeof(*r) + end);
 	return 0;
 }
 
-static __noinline int judge_exec(struct task_struct *task, struct linux_binprm *bprm, struct container *c, u64 cgroup, u32 role)
+/* Finds the rules that speak about an execution of `program` with the arguments already matched. */
+static __noinline int judge_program(struct task_struct *task, struct file *program, struct facts *f, u32 slot)
 {
-	u32 zero = 0;
-	if (!task || !bprm || !c)
+	u32 which = PATH_BUFFER(slot, 0);
+	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &which);
+	struct search s = {};
+	if (!task || !program || !f || !buffer || !open_search(&s, f))
 		return 0;
-	u32 profile = c->profile;
+	u32 profile = f->profile, needs = f->needs;
 	struct profile *p = bpf_map_lookup_elem(&profiles, &profile);
-	struct facts *f = bpf_map_lookup_elem(&all_facts, &zero);
-	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &zero);
-	struct record_buffer *out = bpf_map_lookup_elem(&record_buffers, &zero);
-	if (!p || !f || !buffer || !out || !(p->needs & NEED_EXEC))
+	if (!p)
 		return 0;
-	struct search s = { .facts = f };
-	s.rules = bpf_map_lookup_elem(&rules, &profile);
-	s.list = bpf_map_lookup_elem(&rule_lists, &profile);
-	if (!s.rules || !s.list)
-		return 0;
-	u32 needs = p->needs;
 
-	__builtin_memset(f, 0, sizeof(*f));
-	f->enforced = f->audited = NONE;
-	f->profile = profile;
-	f->role = role;
-	if (needs & NEED_ARGUMENTS)
-		bpf_loop(p->groups >> 8 * AUTOMATON_ARGUMENTS & 255, argument_group, &f, 0);
-	f->source = source_of(bprm->file, c->root_device);
+	f->source = source_of(program, f->root_device);
 	if (needs & (NEED_PARENT | NEED_PARENT_PATH))
-		f->parents = ancestor_sets(profile, needs);
-	if (needs & NEED_USER) {
-		struct number_key key = { .profile = profile, .kind = NUMBER_USER, .number = BPF_CORE_READ(task, cred, uid.val) };
-		struct lists *mask = bpf_map_lookup_elem(&numbers, &key);
-		if (mask)
-			f->users = (u64)mask->match_count << 32 | mask->match_offset;
-	}
+		f->parents = ancestor_sets(slot, profile, needs);
+	if (needs & NEED_USER)
+		f->users = user_sets(task, profile);
 
-	struct dentry *dentry = BPF_CORE_READ(bprm, file, f_path.dentry);
+	struct dentry *dentry = BPF_CORE_READ(program, f_path.dentry);
 	u32 name_length = BPF_CORE_READ(dentry, d_name.len);
 	const char *name = (const char *)BPF_CORE_READ(dentry, d_name.name);
 	if (needs & NEED_NAME && name_length < TEXT_MAX) {
-		struct lists *found = text_lists(profile, TEXT_NAME, name, name_length);
+		struct lists *found = text_lists(slot, profile, TEXT_NAME, name, name_length);
 		if (found)
 			f->name = *found;
 	}
 	if (needs & NEED_NAME_AUTOMATON && name_length < 256) {
 		bpf_probe_read_kernel(buffer->bytes, name_length & 255, name);
-		struct name_runs n = { .profile = profile, .length = name_length };
-		bpf_loop(p->groups >> 8 * AUTOMATON_NAME & 255, name_group, &n, 0);
+		struct group_runs g = { .facts = f, .slot = slot, .length = name_length };
+		bpf_loop(p->groups >> 8 * AUTOMATON_NAME & 255, name_group, &g, 0);
 	}
 	if (needs & (NEED_PATH | NEED_PREFIX | NEED_PATH_AUTOMATON)) {
-		struct file *program = BPF_CORE_READ(bprm, file);
-		u32 offset = path_walk((u64)&program->f_path, 0);
-		u32 length = PATH_LIMIT - offset;
-		const char *path = buffer->bytes + (offset & (PATH_LIMIT - 1));
-		if (needs & NEED_PATH && length < TEXT_MAX) {
-			struct lists *found = text_lists(profile, TEXT_PATH, path, length);
-			if (found)
-				f->path = *found;
-		}
-		if (needs & NEED_PREFIX) {
-			struct prefix_key *key = bpf_map_lookup_elem(&prefix_keys, &zero);
-			if (key) {
-				u32 used = length < TEXT_MAX ? length : TEXT_MAX - 1;
-				key->profile = profile;
-				key->bits = 32 + used * 8;
-				bpf_probe_read_kernel(key->text, used & 255, path);
-				struct lists *found = bpf_map_lookup_elem(&prefixes, key);
-				if (found)
-					f->prefix = *found;
-			}
-		}
-		if (needs & NEED_PATH_AUTOMATON) {
-			u64 key = AUTOMATON_KEY(profile, AUTOMATON_PATH, 0);
-			u32 state = run_automaton(key, offset, length);
-			struct automaton *automaton = bpf_map_lookup_elem(&automata, &key);
-			void *table = bpf_map_lookup_elem(&automaton_tables, &key);
-			if (automaton && table && state && state >= automaton->min_match) {
-				u32 at = automaton->match_base + ((state - automaton->min_match) / automaton->stride) * 4;
-				u32 words[4] = {};
-				for (u32 i = 0; i < 4; i++) {
-					u32 index = at + i, *word = bpf_map_lookup_elem(table, &index);
-					if (word)
-						words[i] = *word;
-				}
-				f->matched.match_offset = words[0];
-				f->matched.match_count = words[1];
-				f->matched.except_offset = words[2];
-				f->matched.except_count = words[3];
-			}
-		}
+		select_by_path(slot, TEXT_PATH, file_path(program, which));
+		consider_found(&s);
 	}
-	consider(&s, f->path.match_offset, f->path.match_count);
-	consider(&s, f->prefix.match_offset, f->prefix.match_count);
 	consider(&s, f->name.match_offset, f->name.match_count);
-	consider(&s, f->matched.match_offset, f->matched.match_count);
 	consider(&s, p->always_offset, p->always_count);
+	return enforced_action(&s);
+}
+
+static __noinline int judge_exec(struct task_struct *task, struct linux_binprm *bprm, struct container *c, u64 cgroup, u32 role)
+{
+	u32 slot = TRACEPOINT_SLOT;
+	if (!task || !bprm || !c || !(c->needs & NEED_EXEC))
+		return 0;
+	struct facts *f = new_facts(slot, c, cgroup, role);
+	u32 profile = c->profile;
+	struct profile *p = bpf_map_lookup_elem(&profiles, &profile);
+	if (!f || !p)
+		return 0;
+	if (f->needs & NEED_ARGUMENTS) {
+		struct group_runs g = { .facts = f, .slot = slot };
+		bpf_loop(p->groups >> 8 * AUTOMATON_ARGUMENTS & 255, argument_group, &g, 0);
+	}
+	u32 action = judge_program(task, bprm->file, f, slot);
 	if (f->enforced == NONE && f->audited == NONE)
 		return 0;
-
 	u32 outcome = OUTCOME_ALLOWED;
-	if (f->enforced != NONE) {
-		u32 rank = f->enforced;
-		struct rule *rule = bpf_map_lookup_elem(s.rules, &rank);
-		if (!rule || rule->action != ACTION_ALERT) {
-			bpf_send_signal(SIGKILL);
-			outcome = OUTCOME_KILLED;
-		}
+	if (action != ACTION_ALERT) {
+		bpf_send_signal(SIGKILL);
+		outcome = OUTCOME_KILLED;
 	}
-	struct record *r = &out->head;
-	__builtin_memset(r, 0, sizeof(*r));
-	r->kind = RECORD_EXEC;
-	r->outcome = outcome;
-	r->cgroup = cgroup;
-	r->generation = c->generation;
-	r->enforced = f->enforced;
-	r->audited = f->audited;
-	r->role = role;
-	r->source = f->source;
-	report_exec(task, bprm);
+	if (new_record(slot, f, RECORD_EXEC, outcome))
+		report_exec(task, bprm, slot);
 	return outcome;
 }
 

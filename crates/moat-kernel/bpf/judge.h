@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Decides on an execution: gathers the facts that the container's rules ask for, then takes the first rule
- * in the total order that agrees with all of them. Must decide as moat_policy::decide does. */
+/* Decides on executions and file accesses: gathers the facts that the container's rules ask for, then takes the
+ * first rule in the total order that agrees with all of them. Must decide as moat_policy::decide does. */
 #pragma once
 
 enum source { SOURCE_IMAGE = 0, SOURCE_ADDED = 1, SOURCE_FILELESS = 2 };
@@ -12,9 +12,6 @@ struct search {
 	void *list;
 	struct facts *facts;
 	u32 offset;
-	u32 number;              /* the port, of connections */
-	u32 protocol;
-	struct lists except;     /* exceptions by address, of connections */
 };
 
 struct membership {
@@ -51,16 +48,45 @@ static __always_inline bool bit_of(const u64 *bits, u16 bit)
 	return bits[(bit >> 6) & 3] >> (bit & 63) & 1;
 }
 
+/* Whether a condition by sets is met: one bit of a mask. */
+static __always_inline bool within(u64 mask, u16 bit)
+{
+	return mask >> (bit & 63) & 1;
+}
+
 /* Not inlined: struct rule is described to the test of layouts by being this function's parameter. */
 static __noinline bool excepted(struct search *s, struct rule *rule, u32 rank)
 {
 	struct facts *f = s->facts;
 	if (!(rule->flags & RULE_EXCEPT))
 		return false;
-	return listed(s->list, f->path.except_offset, f->path.except_count, rank) ||
-	       listed(s->list, f->prefix.except_offset, f->prefix.except_count, rank) ||
-	       listed(s->list, f->name.except_offset, f->name.except_count, rank) ||
-	       listed(s->list, f->matched.except_offset, f->matched.except_count, rank);
+	return listed(s->list, f->found.path.except_offset, f->found.path.except_count, rank) ||
+	       listed(s->list, f->found.prefix.except_offset, f->found.prefix.except_count, rank) ||
+	       listed(s->list, f->found.matched.except_offset, f->found.matched.except_count, rank) ||
+	       listed(s->list, f->name.except_offset, f->name.except_count, rank);
+}
+
+/* Whether everything that a rule asks for besides its selectors holds. */
+static __always_inline bool agrees(struct facts *f, struct rule *rule)
+{
+	if (rule->arguments_bit != NO_BIT && !f->arguments_unreadable && !bit_of(f->argument_bits, rule->arguments_bit))
+		return false;
+	if (rule->parent_bit != NO_BIT && !within(f->parents, rule->parent_bit))
+		return false;
+	if (rule->user_bit != NO_BIT && !within(f->users, rule->user_bit))
+		return false;
+	/* A task whose origin is not known is judged as either. */
+	if (rule->origins && f->role != ROLE_UNKNOWN && !(rule->origins >> (f->role & 7) & 1))
+		return false;
+	if (rule->sources && !(rule->sources >> (f->source & 7) & 1))
+		return false;
+	if (rule->operations && !(rule->operations & f->operations))
+		return false;
+	if (rule->actor_bit != NO_BIT && !within(f->actors, rule->actor_bit))
+		return false;
+	if (rule->except_actor_bit != NO_BIT && within(f->actors, rule->except_actor_bit))
+		return false;
+	return rule->except_user_bit == NO_BIT || !within(f->users, rule->except_user_bit);
 }
 
 /* Takes the rule at one entry if it agrees. Lists are in rank order, so the first that agrees is the best. */
@@ -82,18 +108,7 @@ static long search_step(u32 i, struct search *s)
 		return 0;
 	if (*entry & ENTRY_NEEDS_NAME && !bit_of(f->name_bits, rule->name_bit))
 		return 0;
-	if (rule->arguments_bit != NO_BIT && !f->arguments_unreadable && !bit_of(f->argument_bits, rule->arguments_bit))
-		return 0;
-	if (rule->parent_bit != NO_BIT && !(f->parents >> (rule->parent_bit & 63) & 1))
-		return 0;
-	if (rule->user_bit != NO_BIT && !(f->users >> (rule->user_bit & 63) & 1))
-		return 0;
-	/* A task whose origin is not known is judged as either. */
-	if (rule->origins && f->role != ROLE_UNKNOWN && !(rule->origins >> (f->role & 7) & 1))
-		return 0;
-	if (rule->sources && !(rule->sources >> (f->source & 7) & 1))
-		return 0;
-	if (excepted(s, rule, rank))
+	if (!agrees(f, rule) || excepted(s, rule, rank))
 		return 0;
 	if (enforced)
 		f->enforced = rank;
@@ -109,10 +124,45 @@ static __always_inline void consider(struct search *s, u32 offset, u32 length)
 		bpf_loop(length, search_step, s, 0);
 }
 
-static __always_inline struct lists *text_lists(u32 profile, u16 kind, const char *text, u32 length)
+/* Considers the rules that the name in f->found leads to. */
+static __always_inline void consider_found(struct search *s)
 {
-	u32 zero = 0;
-	struct text_key *key = bpf_map_lookup_elem(&text_keys, &zero);
+	struct selection *found = &s->facts->found;
+	consider(s, found->path.match_offset, found->path.match_count);
+	consider(s, found->prefix.match_offset, found->prefix.match_count);
+	consider(s, found->matched.match_offset, found->matched.match_count);
+}
+
+static __always_inline bool open_search(struct search *s, struct facts *f)
+{
+	u32 profile = f->profile;
+	s->facts = f;
+	s->rules = bpf_map_lookup_elem(&rules, &profile);
+	s->list = bpf_map_lookup_elem(&rule_lists, &profile);
+	return s->rules && s->list;
+}
+
+/* Begins to judge an act in a container. */
+static __always_inline struct facts *new_facts(u32 slot, struct container *c, u64 cgroup, u32 role)
+{
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	if (!f)
+		return NULL;
+	__builtin_memset(f, 0, sizeof(*f));
+	f->cgroup = cgroup;
+	f->generation = c->generation;
+	f->profile = c->profile;
+	f->needs = c->needs;
+	f->root_device = c->root_device;
+	f->init_pid = c->init_pid;
+	f->role = role;
+	f->enforced = f->audited = NONE;
+	return f;
+}
+
+static __always_inline struct lists *text_lists(u32 slot, u32 profile, u16 kind, const char *text, u32 length)
+{
+	struct text_key *key = bpf_map_lookup_elem(&text_keys, &slot);
 	if (!key || length >= TEXT_MAX)
 		return NULL;
 	__builtin_memset(key, 0, sizeof(*key));
@@ -123,18 +173,22 @@ static __always_inline struct lists *text_lists(u32 profile, u16 kind, const cha
 	return bpf_map_lookup_elem(&texts, key);
 }
 
+static __always_inline u64 mask_of(struct lists *mask)
+{
+	return mask ? (u64)mask->match_count << 32 | mask->match_offset : 0;
+}
+
 struct lineage {
 	struct task_struct *parent;
 	struct cgroup *own;
 	struct path_buffer *buffer;
 	u64 sets;
-	u32 profile, needs;
+	u32 slot, profile, needs;
 };
 
 static long ancestor_step(u32 i, struct lineage *l)
 {
 	struct task_struct *parent = l->parent;
-	struct lists *mask;
 
 	if (!parent || cgroup_of(parent) != l->own)
 		return 1;
@@ -144,26 +198,24 @@ static long ancestor_step(u32 i, struct lineage *l)
 	if (l->needs & NEED_PARENT) {
 		struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
 		u32 length = BPF_CORE_READ(dentry, d_name.len);
-		mask = text_lists(l->profile, TEXT_PARENT_NAME, (const char *)BPF_CORE_READ(dentry, d_name.name), length);
-		if (mask)
-			l->sets |= (u64)mask->match_count << 32 | mask->match_offset;
+		const char *name = (const char *)BPF_CORE_READ(dentry, d_name.name);
+		l->sets |= mask_of(text_lists(l->slot, l->profile, TEXT_PARENT_NAME, name, length));
 	}
 	if (l->needs & NEED_PARENT_PATH) {
-		u32 offset = path_walk((u64)&file->f_path, 1);
-		mask = text_lists(l->profile, TEXT_PARENT_PATH, l->buffer->bytes + (offset & (PATH_LIMIT - 1)), PATH_LIMIT - offset);
-		if (mask)
-			l->sets |= (u64)mask->match_count << 32 | mask->match_offset;
+		u32 offset = file_path(file, PATH_BUFFER(l->slot, 1));
+		const char *path = l->buffer->bytes + (offset & (PATH_LIMIT - 1));
+		l->sets |= mask_of(text_lists(l->slot, l->profile, TEXT_PARENT_PATH, path, PATH_LIMIT - offset));
 	}
 	l->parent = BPF_CORE_READ(parent, real_parent);
 	return l->parent == parent;
 }
 
 /* Which sets of ancestors apply to the current task: its ancestors in the same container. */
-__noinline u64 ancestor_sets(u32 profile, u32 needs)
+__noinline u64 ancestor_sets(u32 slot, u32 profile, u32 needs)
 {
-	u32 one = 1;
+	u32 one = PATH_BUFFER(slot, 1);
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct lineage l = { .profile = profile, .needs = needs };
+	struct lineage l = { .slot = slot, .profile = profile, .needs = needs };
 	l.buffer = bpf_map_lookup_elem(&path_buffers, &one);
 	if (!l.buffer)
 		return 0;
@@ -171,6 +223,36 @@ __noinline u64 ancestor_sets(u32 profile, u32 needs)
 	l.parent = BPF_CORE_READ(task, real_parent);
 	bpf_loop(ANCESTORS, ancestor_step, &l, 0);
 	return l.sets;
+}
+
+/* Which sets of programs the acting one is in. */
+__noinline u64 actor_sets(u32 slot, u32 profile, u32 needs)
+{
+	u32 one = PATH_BUFFER(slot, 1);
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &one);
+	struct file *file = BPF_CORE_READ(task, mm, exe_file);
+	u64 sets = 0;
+	if (!buffer || !file)
+		return 0;
+	if (needs & NEED_ACTOR) {
+		struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+		u32 length = BPF_CORE_READ(dentry, d_name.len);
+		const char *name = (const char *)BPF_CORE_READ(dentry, d_name.name);
+		sets |= mask_of(text_lists(slot, profile, TEXT_ACTOR_NAME, name, length));
+	}
+	if (needs & NEED_ACTOR_PATH) {
+		u32 offset = file_path(file, one);
+		const char *path = buffer->bytes + (offset & (PATH_LIMIT - 1));
+		sets |= mask_of(text_lists(slot, profile, TEXT_ACTOR_PATH, path, PATH_LIMIT - offset));
+	}
+	return sets;
+}
+
+static __always_inline u64 user_sets(struct task_struct *task, u32 profile)
+{
+	struct number_key key = { .profile = profile, .kind = NUMBER_USER, .number = BPF_CORE_READ(task, cred, uid.val) };
+	return mask_of(bpf_map_lookup_elem(&numbers, &key));
 }
 
 /* Where the file of a program comes from: the image's layers, or not. The container's root file system is
@@ -188,13 +270,13 @@ static __always_inline u32 source_of(struct file *file, u32 root_device)
 	return BPF_CORE_READ(overlay, __upperdentry) ? SOURCE_ADDED : SOURCE_IMAGE;
 }
 
-/* Runs one automaton over `length` bytes of path buffer 0 from `offset` on. The state after the end, 0 where
- * nothing can match; what an automaton of names finds on the way goes to the facts. */
-__noinline u32 run_automaton(u64 key, u32 offset, u32 length)
+/* Runs one automaton over `length` bytes of the slot's first path buffer from `offset` on. The state after the
+ * end, 0 where nothing can match; what an automaton of names finds on the way goes to the facts. */
+__noinline u32 run_automaton(u32 slot, u64 key, u32 offset, u32 length)
 {
-	u32 zero = 0;
-	struct facts *f = bpf_map_lookup_elem(&all_facts, &zero);
-	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &zero);
+	u32 which = PATH_BUFFER(slot, 0);
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &which);
 	if (!f || !buffer)
 		return 0;
 	struct run r = { .length = length };
@@ -210,4 +292,114 @@ __noinline u32 run_automaton(u64 key, u32 offset, u32 length)
 	r.state = r.automaton->start;
 	bpf_loop(length, run_step, &r, 0);
 	return finish(&r);
+}
+
+/* Fills f->found with the rules that the path at `offset` of the slot's first path buffer leads to; `kind` is
+ * TEXT_PATH for programs, TEXT_FILE for files. */
+__noinline u32 select_by_path(u32 slot, u32 kind, u32 offset)
+{
+	u32 which = PATH_BUFFER(slot, 0);
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &which);
+	if (!f || !buffer)
+		return 0;
+	u32 profile = f->profile, needs = f->needs, length = PATH_LIMIT - offset;
+	const char *path = buffer->bytes + (offset & (PATH_LIMIT - 1));
+	bool program = kind == TEXT_PATH;
+
+	__builtin_memset(&f->found, 0, sizeof(f->found));
+	if (needs & (program ? NEED_PATH : NEED_FILE) && length < TEXT_MAX) {
+		struct lists *found = text_lists(slot, profile, kind, path, length);
+		if (found)
+			f->found.path = *found;
+	}
+	if (needs & (program ? NEED_PREFIX : NEED_FILE_PREFIX)) {
+		struct prefix_key *key = bpf_map_lookup_elem(&prefix_keys, &slot);
+		if (key) {
+			u32 used = length < TEXT_MAX ? length : TEXT_MAX - 1;
+			key->profile = profile;
+			key->kind = kind;
+			key->bits = 64 + used * 8;
+			bpf_probe_read_kernel(key->text, used & 255, path);
+			struct lists *found = bpf_map_lookup_elem(&prefixes, key);
+			if (found)
+				f->found.prefix = *found;
+		}
+	}
+	if (needs & (program ? NEED_PATH_AUTOMATON : NEED_FILE_AUTOMATON)) {
+		u64 key = AUTOMATON_KEY(profile, program ? AUTOMATON_PATH : AUTOMATON_FILE, 0);
+		u32 state = run_automaton(slot, key, offset, length);
+		struct automaton *automaton = bpf_map_lookup_elem(&automata, &key);
+		void *table = bpf_map_lookup_elem(&automaton_tables, &key);
+		if (automaton && table && state && state >= automaton->min_match) {
+			u32 at = automaton->match_base + ((state - automaton->min_match) / automaton->stride) * 4;
+			u32 words[4] = {};
+			for (u32 i = 0; i < 4; i++) {
+				u32 index = at + i, *word = bpf_map_lookup_elem(table, &index);
+				if (word)
+					words[i] = *word;
+			}
+			f->found.matched.match_offset = words[0];
+			f->found.matched.match_count = words[1];
+			f->found.matched.except_offset = words[2];
+			f->found.matched.except_count = words[3];
+		}
+	}
+	return f->found.path.match_count + f->found.prefix.match_count + f->found.matched.match_count;
+}
+
+/* Fills f->found with the rules that name this very file by an exact path, under whatever name it is reached. */
+static __always_inline u32 select_by_object(struct facts *f, struct inode *inode, u32 kind)
+{
+	struct object_key key = { .profile = f->profile, .kind = kind };
+	key.inode = BPF_CORE_READ(inode, i_ino);
+	key.device = BPF_CORE_READ(inode, i_sb, s_dev);
+	struct lists *found = bpf_map_lookup_elem(&objects, &key);
+	__builtin_memset(&f->found, 0, sizeof(f->found));
+	if (!found)
+		return 0;
+	f->found.path = *found;
+	return found->match_count;
+}
+
+/* The path of a file within its own file system, where that is the container's root and the file was reached by
+ * another way than the container's own: a bind mount is no new name. PATH_LIMIT where there is none. */
+static __always_inline u32 other_path(u32 slot, struct facts *f, u64 dentry)
+{
+	u32 which = PATH_BUFFER(slot, 0);
+	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &which);
+	struct super_block *system = BPF_CORE_READ((struct dentry *)dentry, d_sb);
+	if (!buffer || BPF_CORE_READ(system, s_dev) != f->root_device || BPF_CORE_READ(system, s_magic) != OVERLAYFS_MAGIC)
+		return PATH_LIMIT;
+	if (buffer->mounts == 1 && buffer->top == (u64)BPF_CORE_READ(system, s_root))
+		return PATH_LIMIT;
+	return path_walk(dentry, 0, which);
+}
+
+/* The action of the enforced rule that was found, ACTION_ALERT where there is none. */
+static __always_inline u32 enforced_action(struct search *s)
+{
+	u32 rank = s->facts->enforced;
+	if (rank == NONE)
+		return ACTION_ALERT;
+	struct rule *rule = bpf_map_lookup_elem(s->rules, &rank);
+	return rule ? rule->action : ACTION_BLOCK;
+}
+
+static __always_inline struct record *new_record(u32 slot, struct facts *f, u32 kind, u32 outcome)
+{
+	struct record_buffer *out = bpf_map_lookup_elem(&record_buffers, &slot);
+	if (!out)
+		return NULL;
+	struct record *r = &out->head;
+	__builtin_memset(r, 0, sizeof(*r));
+	r->kind = kind;
+	r->outcome = outcome;
+	r->cgroup = f->cgroup;
+	r->generation = f->generation;
+	r->enforced = f->enforced;
+	r->audited = f->audited;
+	r->role = f->role;
+	r->source = f->source;
+	return r;
 }

@@ -61,6 +61,7 @@ struct qstr {
 struct super_block {
 	u32 s_dev;
 	unsigned long s_magic;
+	struct dentry *s_root;
 };
 struct inode {
 	struct super_block *i_sb;

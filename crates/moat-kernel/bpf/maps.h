@@ -15,7 +15,7 @@ struct container {
 	u32 profile;
 	u32 init_pid;
 	u32 root_device;         /* of the container's root file system, as the kernel numbers it */
-	u32 pad;
+	u32 needs;               /* of its profile */
 };
 
 /* What all rules of a container need to know about an execution, so that nothing else is looked up. */
@@ -31,7 +31,12 @@ enum need {
 	NEED_NAME_AUTOMATON = 1 << 8,
 	NEED_ARGUMENTS = 1 << 9,
 	NEED_EXEC = 1 << 10,     /* any process or drift rule at all */
-	NEED_FILE_CALLS = 1 << 11,
+	NEED_FILE_CALLS = 1 << 11, /* where no LSM program holds them */
+	NEED_FILE = 1 << 12,     /* any file rule at all */
+	NEED_FILE_PREFIX = 1 << 13,
+	NEED_FILE_AUTOMATON = 1 << 14,
+	NEED_ACTOR = 1 << 15,    /* file rules by base name of the acting program */
+	NEED_ACTOR_PATH = 1 << 16,
 };
 
 struct profile {
@@ -55,6 +60,10 @@ struct rule {
 	u16 parent_bit;          /* bit of the masks of ancestors, NO_BIT: none */
 	u16 user_bit;
 	u16 protocols;           /* bit 1 << direction * 2 + (UDP ? 1 : 0) */
+	u16 operations;          /* of file rules: bit 1 << enum operation */
+	u16 actor_bit;           /* of file rules: bit of the masks of acting programs */
+	u16 except_actor_bit;
+	u16 except_user_bit;
 	u16 pad;
 	u32 ports_offset, ports_count;   /* pairs in the profile's lists; none: any */
 	u32 except_ports_offset, except_ports_count;
@@ -68,9 +77,18 @@ struct lists {
 	u32 except_offset, except_count;
 };
 
-/* A text of kind TEXT_PARENT_* and a NUMBER_USER hold a mask instead: match_offset its low word, match_count its
- * high word. */
-enum text_kind { TEXT_PATH = 1, TEXT_NAME = 2, TEXT_PARENT_NAME = 3, TEXT_PARENT_PATH = 4 };
+/* A text of kind TEXT_PARENT_* or TEXT_ACTOR_* and a NUMBER_USER hold a mask instead: match_offset its low word,
+ * match_count its high word. */
+enum text_kind {
+	TEXT_PATH = 1,           /* of a program */
+	TEXT_NAME = 2,
+	TEXT_PARENT_NAME = 3,
+	TEXT_PARENT_PATH = 4,
+	TEXT_FILE = 5,
+	TEXT_ABOVE = 6,          /* a directory that the paths of rules lie below */
+	TEXT_ACTOR_NAME = 7,
+	TEXT_ACTOR_PATH = 8,
+};
 struct text_key {
 	u32 profile;
 	u16 kind;
@@ -80,7 +98,16 @@ struct text_key {
 struct prefix_key {
 	u32 bits;                /* of everything after this field */
 	u32 profile;
+	u32 kind;                /* TEXT_PATH or TEXT_FILE */
 	char text[TEXT_MAX];
+};
+/* A file that rules name by exact paths, whatever it is called by now. */
+struct object_key {
+	u32 profile;
+	u32 kind;                /* TEXT_PATH or TEXT_FILE */
+	u64 inode;
+	u32 device;              /* as the kernel numbers it */
+	u32 pad;
 };
 struct number_key {
 	u32 profile;
@@ -95,7 +122,7 @@ struct address_key {
 	u32 address[4];          /* network order; IPv4 in the first word */
 };
 
-enum automaton_kind { AUTOMATON_PATH = 0, AUTOMATON_NAME = 1, AUTOMATON_ARGUMENTS = 2 };
+enum automaton_kind { AUTOMATON_PATH = 0, AUTOMATON_NAME = 1, AUTOMATON_ARGUMENTS = 2, AUTOMATON_FILE = 3 };
 #define GROUPS 8             /* expressions that one automaton cannot hold together are spread over several */
 /* profile, group and kind */
 #define AUTOMATON_KEY(profile, kind, group) ((u64)(profile) << 32 | (group) << 8 | (kind))
@@ -128,6 +155,7 @@ enum counter {
 	COUNTER_STORAGE_LOST,
 	COUNTER_HOLDS_FULL,
 	COUNTER_UNREADABLE,      /* arguments that could not be read: judged as matching */
+	COUNTER_SLOTS_TAKEN,     /* acts that were refused because no buffers were free to judge them */
 	COUNTERS,
 };
 
@@ -212,6 +240,14 @@ struct {
 	__type(key, struct prefix_key);
 	__type(value, struct lists);
 } prefixes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 20);
+	__type(key, struct object_key);
+	__type(value, struct lists);
+} objects SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -60,6 +60,20 @@ static __always_inline u32 append(struct record_buffer *b, u32 *end, const void 
 	return length;
 }
 
+/* The parent's path and the working directory. */
+static __always_inline void append_surroundings(struct record_buffer *out, u32 *end, struct path_buffer *buffer, u32 which, struct task_struct *task, struct file *parent)
+{
+	struct record *r = &out->head;
+	u32 offset;
+	if (parent) {
+		offset = file_path(parent, which);
+		r->parent_length = append(out, end, buffer->bytes + (offset & (PATH_LIMIT - 1)), PATH_LIMIT - offset, 512);
+	}
+	struct fs_struct *fs = BPF_CORE_READ(task, fs);
+	offset = path_walk((u64)BPF_CORE_READ(fs, pwd.dentry), (u64)BPF_CORE_READ(fs, pwd.mnt), which);
+	r->directory_length = append(out, end, buffer->bytes + (offset & (PATH_LIMIT - 1)), PATH_LIMIT - offset, 512);
+}
+
 static __always_inline void describe_actor(struct record *r, struct task_struct *task)
 {
 	r->pid = BPF_CORE_READ(task, tgid);

@@ -1,16 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Buffers too large for the stack. Per CPU: the tracepoint programs that use them run with preemption off.
+/* Buffers too large for the stack: SLOTS sets of them on every CPU. Tracepoint programs run with preemption off
+ * and use the first. LSM programs can be preempted, and another task can enter one on the same CPU, so each takes
+ * a set of its own and gives it back.
  * Each buffer has slack behind its limit, so that a masked index plus a masked length stays inside. */
 #pragma once
 
+#define SLOTS 4
+#define TRACEPOINT_SLOT 0
+#define NO_SLOT SLOTS
+
 struct path_buffer {
 	char bytes[2 * PATH_LIMIT];
+	u32 mounts;              /* that the walk of the path in it passed */
+	u32 pad;
+	u64 top;                 /* the dentry at which it ended */
 };
 
-enum record_kind { RECORD_EXEC = 1, RECORD_CONNECT = 2, RECORD_SYSCALL = 3, RECORD_FILE_CALL = 4 };
+enum record_kind { RECORD_EXEC = 1, RECORD_CONNECT = 2, RECORD_SYSCALL = 3, RECORD_FILE_CALL = 4, RECORD_FILE = 5, RECORD_CAPABILITY = 6 };
+/* As moat_event::FileOperation counts them. */
+enum operation { OP_READ, OP_WRITE, OP_CREATE, OP_DELETE, OP_RENAME, OP_CHMOD, OP_CHOWN, OP_LINK, OP_TRUNCATE, OP_SETXATTR };
+#define ANY_OPERATION 0xffff
 enum outcome { OUTCOME_ALLOWED = 0, OUTCOME_DENIED = 1, OUTCOME_KILLED = 2, OUTCOME_KILLED_AFTER = 3 };
 
-/* Followed by the path, the arguments, the parent's path and the working directory. */
+/* Followed by the path, the arguments (of file records: the path of the acting program), the parent's path and the
+ * working directory. */
 struct record {
 	u32 kind;
 	u32 outcome;
@@ -21,7 +34,7 @@ struct record {
 	u32 role, source;
 	u32 path_length, arguments_length, parent_length, directory_length;
 	u32 arguments_total;
-	u32 number;                 /* system call; port << 16 | protocol << 8 | direction */
+	u32 number;                 /* system call, capability, enum operation; port << 16 | protocol << 8 | direction */
 	u32 family;
 	u32 address[4];
 	u64 values[2];              /* of file calls: what user space resolves */
@@ -32,52 +45,97 @@ struct record_buffer {
 	char bytes[3 * (PATH_LIMIT + ARGUMENTS_KEPT)];
 };
 
+/* Rules that one name of a file leads to. */
+struct selection {
+	struct lists path, prefix, matched;
+};
+
 struct facts {
+	u64 cgroup, generation;     /* the container */
+	u32 profile, needs;
+	u32 root_device, init_pid;
 	u64 parents;                /* sets of ancestors that apply */
 	u64 users;
+	u64 actors;                 /* sets of programs that the acting one is in */
 	u64 name_bits[4];
 	u64 argument_bits[4];
 	u32 role, source;
-	u32 profile;
 	u32 arguments_unreadable;
+	u32 operations;             /* of a file access, bit 1 << enum operation */
 	u32 enforced, audited;      /* best ranks so far */
-	struct lists path, prefix, name, matched;
+	struct selection found;     /* by the name that is judged now */
+	struct lists name;
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, 2 * SLOTS);
 	__type(key, u32);
 	__type(value, struct path_buffer);
 } path_buffers SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, SLOTS);
 	__type(key, u32);
 	__type(value, struct record_buffer);
 } record_buffers SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, SLOTS);
 	__type(key, u32);
 	__type(value, struct facts);
 } all_facts SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, SLOTS);
 	__type(key, u32);
 	__type(value, struct text_key);
 } text_keys SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, SLOTS);
 	__type(key, u32);
 	__type(value, struct prefix_key);
 } prefix_keys SEC(".maps");
+
+struct slots {
+	u32 taken;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct slots);
+} all_slots SEC(".maps");
+
+/* A set of buffers that nobody else uses on this CPU, NO_SLOT where all are in use: then nothing can be judged. */
+static __always_inline u32 take_slot(void)
+{
+	u32 zero = 0;
+	struct slots *slots = bpf_map_lookup_elem(&all_slots, &zero);
+	if (!slots)
+		return NO_SLOT;
+	for (u32 slot = TRACEPOINT_SLOT + 1; slot < SLOTS; slot++) {
+		if (!(__sync_fetch_and_or(&slots->taken, 1u << slot) & 1u << slot))
+			return slot;
+	}
+	return NO_SLOT;
+}
+
+static __always_inline void give_slot(u32 slot)
+{
+	u32 zero = 0;
+	struct slots *slots = bpf_map_lookup_elem(&all_slots, &zero);
+	if (slots)
+		__sync_fetch_and_and(&slots->taken, ~(1u << (slot & 31)));
+}
+
+/* The two path buffers of a slot. */
+#define PATH_BUFFER(slot, which) ((slot) * 2 + (which))
 
 static __always_inline void count(u32 which)
 {

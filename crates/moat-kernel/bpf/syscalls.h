@@ -42,7 +42,7 @@ __noinline u32 descriptor_path(s32 descriptor)
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	if (descriptor == AT_FDCWD) {
 		struct fs_struct *fs = BPF_CORE_READ(task, fs);
-		return path_walk((u64)&fs->pwd, 0);
+		return path_walk((u64)BPF_CORE_READ(fs, pwd.dentry), (u64)BPF_CORE_READ(fs, pwd.mnt), PATH_BUFFER(TRACEPOINT_SLOT, 0));
 	}
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	if (descriptor < 0 || (u32)descriptor >= BPF_CORE_READ(table, max_fds))
@@ -51,7 +51,7 @@ __noinline u32 descriptor_path(s32 descriptor)
 	bpf_probe_read_kernel(&file, sizeof(file), &slots[descriptor]);
 	if (!file)
 		return PATH_LIMIT;
-	return path_walk((u64)&file->f_path, 0);
+	return file_path(file, PATH_BUFFER(TRACEPOINT_SLOT, 0));
 }
 
 static __always_inline u32 append_string(struct record_buffer *b, u32 *end, u64 from)
@@ -108,43 +108,27 @@ static __noinline int report_file_call(struct task_struct *task, struct pt_regs 
 
 static __noinline int judge_syscall(struct task_struct *task, struct container *c, u64 cgroup, u32 number)
 {
-	u32 zero = 0, profile;
+	u32 profile;
 	if (!task || !c)
 		return 0;
 	profile = c->profile;
 	struct number_key key = { .profile = profile, .kind = NUMBER_SYSCALL, .number = number };
 	struct lists *found = bpf_map_lookup_elem(&numbers, &key);
-	struct facts *f = bpf_map_lookup_elem(&all_facts, &zero);
-	struct record_buffer *out = bpf_map_lookup_elem(&record_buffers, &zero);
-	if (!found || !f || !out)
+	struct facts *f = new_facts(TRACEPOINT_SLOT, c, cgroup, ROLE_UNKNOWN);
+	struct search s = {};
+	if (!found || !f || !open_search(&s, f))
 		return 0;
-	struct search s = { .facts = f };
-	s.rules = bpf_map_lookup_elem(&rules, &profile);
-	s.list = bpf_map_lookup_elem(&rule_lists, &profile);
-	if (!s.rules || !s.list)
-		return 0;
-	__builtin_memset(f, 0, sizeof(*f));
-	f->enforced = f->audited = NONE;
 	consider(&s, found->match_offset, found->match_count);
 	if (f->enforced == NONE && f->audited == NONE)
 		return 0;
 	u32 outcome = OUTCOME_ALLOWED;
-	if (f->enforced != NONE) {
-		u32 rank = f->enforced;
-		struct rule *rule = bpf_map_lookup_elem(s.rules, &rank);
-		if (!rule || rule->action != ACTION_ALERT) {
-			bpf_send_signal(SIGKILL);
-			outcome = OUTCOME_KILLED_AFTER;
-		}
+	if (enforced_action(&s) != ACTION_ALERT) {
+		bpf_send_signal(SIGKILL);
+		outcome = OUTCOME_KILLED_AFTER;
 	}
-	struct record *r = &out->head;
-	__builtin_memset(r, 0, sizeof(*r));
-	r->kind = RECORD_SYSCALL;
-	r->outcome = outcome;
-	r->cgroup = cgroup;
-	r->generation = c->generation;
-	r->enforced = f->enforced;
-	r->audited = f->audited;
+	struct record *r = new_record(TRACEPOINT_SLOT, f, RECORD_SYSCALL, outcome);
+	if (!r)
+		return 0;
 	r->number = number;
 	describe_actor(r, task);
 	if (within_allowance(cgroup))

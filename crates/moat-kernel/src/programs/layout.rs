@@ -13,6 +13,10 @@ pub(super) enum TextKind {
     Name = 2,
     ParentName = 3,
     ParentPath = 4,
+    File = 5,
+    Above = 6,
+    ActorName = 7,
+    ActorPath = 8,
 }
 
 /// What a number key names (`enum number_kind`).
@@ -30,6 +34,7 @@ pub(super) enum AutomatonKind {
     Path = 0,
     Name = 1,
     Arguments = 2,
+    File = 3,
 }
 
 /// `struct container`.
@@ -39,6 +44,8 @@ pub(super) struct Container {
     pub profile: u32,
     pub init_pid: u32,
     pub root_device: u32,
+    /// `enum need` of its profile.
+    pub needs: u32,
 }
 
 impl Container {
@@ -48,6 +55,7 @@ impl Container {
         bytes[8..12].copy_from_slice(&self.profile.to_ne_bytes());
         bytes[12..16].copy_from_slice(&self.init_pid.to_ne_bytes());
         bytes[16..20].copy_from_slice(&self.root_device.to_ne_bytes());
+        bytes[20..24].copy_from_slice(&self.needs.to_ne_bytes());
         bytes
     }
 }
@@ -68,12 +76,13 @@ pub(super) fn text_key(profile: u32, kind: TextKind, text: &[u8]) -> [u8; 8 + TE
     key
 }
 
-pub(super) fn prefix_key(profile: u32, prefix: &[u8]) -> [u8; 8 + TEXT_MAX] {
-    let mut key = [0; 8 + TEXT_MAX];
+pub(super) fn prefix_key(profile: u32, kind: TextKind, prefix: &[u8]) -> [u8; 12 + TEXT_MAX] {
+    let mut key = [0; 12 + TEXT_MAX];
     let length = prefix.len().min(TEXT_MAX);
-    key[0..4].copy_from_slice(&(32 + length as u32 * 8).to_ne_bytes());
+    key[0..4].copy_from_slice(&(64 + length as u32 * 8).to_ne_bytes());
     key[4..8].copy_from_slice(&profile.to_ne_bytes());
-    key[8..8 + length].copy_from_slice(&prefix[..length]);
+    key[8..12].copy_from_slice(&(kind as u32).to_ne_bytes());
+    key[12..12 + length].copy_from_slice(&prefix[..length]);
     key
 }
 
@@ -131,16 +140,25 @@ impl ListRef {
 
 impl Rule {
     /// `struct rule`.
-    pub fn bytes(&self) -> [u8; 32] {
-        let mut bytes = [0; 32];
+    pub fn bytes(&self) -> [u8; 40] {
+        let mut bytes = [0; 40];
         bytes[0] = self.action;
         bytes[1] = self.flags;
         bytes[2] = self.origins;
         bytes[3] = self.sources;
-        for (index, half) in
-            [self.name_bit, self.arguments_bit, self.parent_bit, self.user_bit, self.protocols]
-                .iter()
-                .enumerate()
+        for (index, half) in [
+            self.name_bit,
+            self.arguments_bit,
+            self.parent_bit,
+            self.user_bit,
+            self.protocols,
+            self.operations,
+            self.actor_bit,
+            self.except_actor_bit,
+            self.except_user_bit,
+        ]
+        .iter()
+        .enumerate()
         {
             bytes[4 + index * 2..6 + index * 2].copy_from_slice(&half.to_ne_bytes());
         }
@@ -149,7 +167,7 @@ impl Rule {
                 .iter()
                 .enumerate()
         {
-            bytes[16 + index * 4..20 + index * 4].copy_from_slice(&word.to_ne_bytes());
+            bytes[24 + index * 4..28 + index * 4].copy_from_slice(&word.to_ne_bytes());
         }
         bytes
     }

@@ -185,6 +185,7 @@ impl Programs {
             profile: profile.as_ref().map_or(0, |profile| profile.id),
             init_pid: scope.init_pid,
             root_device: kernel_device(device),
+            needs: profile.as_ref().map_or(0, |profile| profile.needs()),
         };
         self.containers
             .update(&scope.cgroup.to_ne_bytes(), &container.bytes(), MapFlags::ANY)

@@ -76,6 +76,11 @@ impl Profile {
         self.tables.ingress
     }
 
+    /// What the rules need to know (`enum need`).
+    pub fn needs(&self) -> u32 {
+        self.tables.needs
+    }
+
     /// Whether some rule needs system calls to be watched.
     pub fn watches_syscalls(&self) -> bool {
         self.tables.syscalls.iter().any(|word| *word != 0)
@@ -174,7 +179,7 @@ impl Maps {
         let mut groups = Groups::default();
         let mut arrays: Vec<Change<'_>> = vec![
             Box::new(|| {
-                let rules: Vec<[u8; 32]> = tables.rules.iter().map(super::tables::Rule::bytes).collect();
+                let rules: Vec<[u8; 40]> = tables.rules.iter().map(super::tables::Rule::bytes).collect();
                 put_array(&self.rules, &outer, "moat_rules", &rules)
             }),
             Box::new(|| put_array(&self.rule_lists, &outer, "moat_lists", &rows(&tables.lists))),
@@ -190,8 +195,8 @@ impl Maps {
         for (kind, text, list) in &tables.texts {
             self.texts.update(&text_key(id, *kind, text), &list.bytes(), any)?;
         }
-        for (prefix, list) in &tables.prefixes {
-            self.prefixes.update(&prefix_key(id, prefix), &list.bytes(), any)?;
+        for (kind, prefix, list) in &tables.prefixes {
+            self.prefixes.update(&prefix_key(id, *kind, prefix), &list.bytes(), any)?;
         }
         for (kind, number, list) in &tables.numbers {
             self.numbers.update(&number_key(id, *kind, *number), &list.bytes(), any)?;
@@ -212,8 +217,8 @@ impl Maps {
             for (kind, text, _) in &tables.texts {
                 let _ = self.texts.delete(&text_key(id, *kind, text));
             }
-            for (prefix, _) in &tables.prefixes {
-                let _ = self.prefixes.delete(&prefix_key(id, prefix));
+            for (kind, prefix, _) in &tables.prefixes {
+                let _ = self.prefixes.delete(&prefix_key(id, *kind, prefix));
             }
             for (kind, number, _) in &tables.numbers {
                 let _ = self.numbers.delete(&number_key(id, *kind, *number));

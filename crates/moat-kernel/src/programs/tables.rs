@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use moat_event::{Direction, FileOperation, Protocol};
+use moat_event::{Direction, Protocol};
 use moat_policy::automaton::{Automaton, AutomatonError, Options};
 use moat_policy::glob::{Glob, Shape};
 use moat_policy::model::{
-    DriftMatcher, ExecutableList, NetworkMatcher, OriginMatcher, ProcessMatcher, RuleAction,
+    DriftMatcher, ExecutableList, FileMatcher, NetworkMatcher, OriginMatcher, ProcessMatcher, RuleAction,
 };
 use moat_policy::rule_set::Matcher;
 use moat_policy::{EffectiveRule, RuleSet, Users};
@@ -33,6 +33,11 @@ pub(super) mod need {
     pub const ARGUMENTS: u32 = 1 << 9;
     pub const EXEC: u32 = 1 << 10;
     pub const FILE_CALLS: u32 = 1 << 11;
+    pub const FILE: u32 = 1 << 12;
+    pub const FILE_PREFIX: u32 = 1 << 13;
+    pub const FILE_AUTOMATON: u32 = 1 << 14;
+    pub const ACTOR: u32 = 1 << 15;
+    pub const ACTOR_PATH: u32 = 1 << 16;
 }
 
 const NO_BIT: u16 = 0xffff;
@@ -73,6 +78,10 @@ pub(super) struct Rule {
     pub parent_bit: u16,
     pub user_bit: u16,
     pub protocols: u16,
+    pub operations: u16,
+    pub actor_bit: u16,
+    pub except_actor_bit: u16,
+    pub except_user_bit: u16,
     pub ports: Span,
     pub except_ports: Span,
 }
@@ -87,7 +96,8 @@ pub(super) struct Tables {
     pub rules: Vec<Rule>,
     pub lists: Vec<u32>,
     pub texts: Vec<(TextKind, Vec<u8>, ListRef)>,
-    pub prefixes: Vec<(Vec<u8>, ListRef)>,
+    /// Of programs ([`TextKind::Path`]) and of files ([`TextKind::File`]).
+    pub prefixes: Vec<(TextKind, Vec<u8>, ListRef)>,
     pub numbers: Vec<(NumberKind, u64, ListRef)>,
     pub addresses: Vec<(IpNet, ListRef)>,
     pub automata: Vec<(AutomatonKind, AutomatonTable)>,
@@ -129,19 +139,57 @@ struct Builder {
     syscalls: [u64; 8],
     rules: Vec<Rule>,
     always: BTreeSet<u32>,
-    paths: BTreeMap<Vec<u8>, Ranks>,
     names: BTreeMap<Vec<u8>, Ranks>,
-    prefixes: BTreeMap<Vec<u8>, Ranks>,
-    patterns: BTreeMap<String, Ranks>,
+    programs: Paths,
+    files: Paths,
+    /// Directories that the paths of rules lie below.
+    above: BTreeMap<Vec<u8>, Ranks>,
     name_expressions: Vec<String>,
     argument_expressions: Vec<String>,
     parent_sets: Vec<Vec<String>>,
+    actor_sets: Vec<Vec<String>>,
     user_sets: Vec<Vec<String>>,
     calls: BTreeMap<u64, BTreeSet<u32>>,
     networks: BTreeMap<IpNet, Ranks>,
     lists: Lists,
     egress: bool,
     ingress: bool,
+}
+
+/// Paths by the way the kernel looks them up.
+#[derive(Default)]
+struct Paths {
+    exact: BTreeMap<Vec<u8>, Ranks>,
+    prefixes: BTreeMap<Vec<u8>, Ranks>,
+    patterns: BTreeMap<String, Ranks>,
+}
+
+impl Paths {
+    /// A path in which every character is itself.
+    fn exact(&mut self, path: &[u8], rank: u32, side: Side) -> Result<(), String> {
+        fits(path)?;
+        self.exact.entry(path.to_vec()).or_default().add(side, rank);
+        Ok(())
+    }
+
+    fn glob(&mut self, glob: &str, rank: u32, side: Side) -> Result<(), String> {
+        match Glob::new(glob).map_err(|error| error.to_string())?.shape() {
+            Shape::Exact(path) => self.exact(path, rank, side)?,
+            Shape::Below(directory) => {
+                let mut prefix = directory.clone();
+                prefix.push(b'/');
+                fits(&prefix)?;
+                if !directory.is_empty() {
+                    self.exact.entry(directory.clone()).or_default().add(side, rank);
+                }
+                self.prefixes.entry(prefix).or_default().add(side, rank);
+            }
+            Shape::Pattern(pattern) => {
+                self.patterns.entry(pattern.text().to_owned()).or_default().add(side, rank);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The array of all lists, each content once.
@@ -213,6 +261,10 @@ impl Builder {
             parent_bit: NO_BIT,
             user_bit: NO_BIT,
             protocols: 0,
+            operations: 0,
+            actor_bit: NO_BIT,
+            except_actor_bit: NO_BIT,
+            except_user_bit: NO_BIT,
             ports: Span::default(),
             except_ports: Span::default(),
         };
@@ -221,7 +273,7 @@ impl Builder {
             Matcher::Drift(matcher) => self.drift(rank, &mut row, matcher)?,
             Matcher::Network(matcher) => self.network(rank, &mut row, matcher)?,
             Matcher::Syscalls(names) => self.syscalls(rank, names)?,
-            Matcher::File(matcher) => self.file(&matcher.operations),
+            Matcher::File(matcher) => self.file(rank, &mut row, matcher)?,
         }
         self.rules.push(row);
         Ok(())
@@ -263,9 +315,7 @@ impl Builder {
             }
             row.parent_bit = bit(&mut self.parent_sets, &matcher.parents, MAX_SETS, "parents")?;
         }
-        if !matcher.users.is_empty() {
-            row.user_bit = bit(&mut self.user_sets, &matcher.users, MAX_SETS, "users")?;
-        }
+        row.user_bit = self.user_set(&matcher.users)?;
         row.origins = match matcher.origin {
             OriginMatcher::Any => 0,
             OriginMatcher::Entrypoint => 1 << 2,
@@ -296,28 +346,15 @@ impl Builder {
         }
         // Exact whatever they look like: `/usr/bin/[` is a program.
         for path in &list.paths {
-            fits(path.as_bytes())?;
-            self.paths.entry(path.clone().into_bytes()).or_default().add(side, rank);
+            self.programs.exact(path.as_bytes(), rank, side)?;
+            if let Side::Match = side {
+                self.directories_above(path.as_bytes(), rank);
+            }
         }
         for glob in &list.path_globs {
-            let glob = Glob::new(glob).map_err(|error| error.to_string())?;
-            match glob.shape() {
-                Shape::Exact(path) => {
-                    fits(path)?;
-                    self.paths.entry(path.clone()).or_default().add(side, rank);
-                }
-                Shape::Below(directory) => {
-                    let mut prefix = directory.clone();
-                    prefix.push(b'/');
-                    fits(&prefix)?;
-                    if !directory.is_empty() {
-                        self.paths.entry(directory.clone()).or_default().add(side, rank);
-                    }
-                    self.prefixes.entry(prefix).or_default().add(side, rank);
-                }
-                Shape::Pattern(pattern) => {
-                    self.patterns.entry(pattern.text().to_owned()).or_default().add(side, rank);
-                }
+            self.programs.glob(glob, rank, side)?;
+            if let Side::Match = side {
+                self.directories_above(literal_head(glob), rank);
             }
         }
         Ok(!list.names.is_empty() || !list.paths.is_empty() || !list.path_globs.is_empty())
@@ -390,11 +427,51 @@ impl Builder {
         Ok(())
     }
 
-    fn file(&mut self, operations: &[FileOperation]) {
-        for operation in operations {
+    fn file(&mut self, rank: u32, row: &mut Rule, matcher: &FileMatcher) -> Result<(), String> {
+        self.needs |= need::FILE;
+        for operation in &matcher.operations {
+            row.operations |= 1 << *operation as u16;
             for number in file_calls::that_perform(*operation) {
                 self.needs |= need::FILE_CALLS;
                 self.watch(number);
+            }
+        }
+        for glob in &matcher.paths {
+            self.files.glob(glob, rank, Side::Match)?;
+            self.directories_above(literal_head(glob), rank);
+        }
+        row.actor_bit = self.actors(&matcher.processes)?;
+        row.user_bit = self.user_set(&matcher.users)?;
+        if let Some(except) = &matcher.except {
+            for glob in &except.paths {
+                self.files.glob(glob, rank, Side::Except)?;
+                row.flags |= flag::EXCEPT;
+            }
+            row.except_actor_bit = self.actors(&except.processes)?;
+            row.except_user_bit = self.user_set(&except.users)?;
+        }
+        Ok(())
+    }
+
+    fn actors(&mut self, programs: &Vec<String>) -> Result<u16, String> {
+        if programs.is_empty() {
+            return Ok(NO_BIT);
+        }
+        for program in programs {
+            fits(program.as_bytes())?;
+        }
+        bit(&mut self.actor_sets, programs, MAX_SETS, "processes")
+    }
+
+    fn user_set(&mut self, users: &Vec<String>) -> Result<u16, String> {
+        if users.is_empty() { Ok(NO_BIT) } else { bit(&mut self.user_sets, users, MAX_SETS, "users") }
+    }
+
+    /// Who renames one of these directories gives what lies below another path.
+    fn directories_above(&mut self, path: &[u8], rank: u32) {
+        for end in (1..path.len()).filter(|index| path.get(*index) == Some(&b'/')) {
+            if let Some(directory) = path.get(..end).filter(|directory| directory.len() < TEXT_MAX) {
+                self.above.entry(directory.to_vec()).or_default().add(Side::Match, rank);
             }
         }
     }
@@ -418,17 +495,25 @@ impl Builder {
         always.sort_unstable_by_key(|entry| entry & !ENTRY_NEEDS_NAME);
         tables.always = self.lists.add(always);
 
-        for (kind, need, ranks) in
-            [(TextKind::Path, need::PATH, &self.paths), (TextKind::Name, need::NAME, &self.names)]
-        {
+        for (kind, need, ranks) in [
+            (TextKind::Path, need::PATH, &self.programs.exact),
+            (TextKind::Name, need::NAME, &self.names),
+            (TextKind::File, need::FILE, &self.files.exact),
+            (TextKind::Above, 0, &self.above),
+        ] {
             for (text, ranks) in ranks {
                 self.needs |= need;
                 tables.texts.push((kind, text.clone(), self.lists.ranks(ranks)));
             }
         }
-        for (prefix, ranks) in with_enclosing(&self.prefixes) {
-            self.needs |= need::PREFIX;
-            tables.prefixes.push((prefix, self.lists.ranks(&ranks)));
+        for (kind, need, prefixes) in [
+            (TextKind::Path, need::PREFIX, &self.programs.prefixes),
+            (TextKind::File, need::FILE_PREFIX, &self.files.prefixes),
+        ] {
+            for (prefix, ranks) in with_enclosing(prefixes) {
+                self.needs |= need;
+                tables.prefixes.push((kind, prefix, self.lists.ranks(&ranks)));
+            }
         }
         for (number, ranks) in &self.calls {
             let span = self.lists.add(ranks.iter().copied().collect());
@@ -440,7 +525,7 @@ impl Builder {
                 tables.addresses.push((network, self.lists.ranks(&ranks)));
             }
         }
-        self.parents(&mut tables);
+        self.sets_of_programs(&mut tables);
         self.users(&mut tables, users);
         self.automata(&mut tables, rules)?;
         tables.needs = self.needs;
@@ -448,18 +533,22 @@ impl Builder {
         Ok(tables)
     }
 
-    fn parents(&mut self, tables: &mut Tables) {
+    fn sets_of_programs(&mut self, tables: &mut Tables) {
         let mut masks: BTreeMap<(TextKind, Vec<u8>), u64> = BTreeMap::new();
-        for (index, parents) in self.parent_sets.iter().enumerate() {
-            for parent in parents {
-                let kind = if parent.starts_with('/') {
-                    self.needs |= need::PARENT_PATH;
-                    TextKind::ParentPath
-                } else {
-                    self.needs |= need::PARENT;
-                    TextKind::ParentName
-                };
-                *masks.entry((kind, parent.clone().into_bytes())).or_default() |= 1 << index;
+        for (sets, by_name, by_path) in [
+            (
+                &self.parent_sets,
+                (TextKind::ParentName, need::PARENT),
+                (TextKind::ParentPath, need::PARENT_PATH),
+            ),
+            (&self.actor_sets, (TextKind::ActorName, need::ACTOR), (TextKind::ActorPath, need::ACTOR_PATH)),
+        ] {
+            for (index, programs) in sets.iter().enumerate() {
+                for program in programs {
+                    let (kind, need) = if program.contains('/') { by_path } else { by_name };
+                    self.needs |= need;
+                    *masks.entry((kind, program.clone().into_bytes())).or_default() |= 1 << index;
+                }
             }
         }
         for ((kind, text), bits) in masks {
@@ -481,11 +570,17 @@ impl Builder {
     }
 
     fn automata(&mut self, tables: &mut Tables, rules: &RuleSet) -> Result<(), ApplyError> {
-        if !self.patterns.is_empty() {
-            self.needs |= need::PATH_AUTOMATON;
-            let patterns: Vec<&str> = self.patterns.keys().map(String::as_str).collect();
-            let automaton = Automaton::full(&patterns).map_err(|error| self.blame(rules, &error))?;
-            let ranks: Vec<&Ranks> = self.patterns.values().collect();
+        for (kind, need, patterns) in [
+            (AutomatonKind::Path, need::PATH_AUTOMATON, &self.programs.patterns),
+            (AutomatonKind::File, need::FILE_AUTOMATON, &self.files.patterns),
+        ] {
+            if patterns.is_empty() {
+                continue;
+            }
+            self.needs |= need;
+            let texts: Vec<&str> = patterns.keys().map(String::as_str).collect();
+            let automaton = Automaton::full(&texts).map_err(|error| self.blame(rules, &error))?;
+            let ranks: Vec<&Ranks> = patterns.values().collect();
             let mut entries = Vec::new();
             for matched in &automaton.matches {
                 let mut all = Ranks::default();
@@ -502,7 +597,7 @@ impl Builder {
                     list.except_count,
                 ]);
             }
-            tables.automata.push((AutomatonKind::Path, AutomatonTable::new(&automaton, &entries)));
+            tables.automata.push((kind, AutomatonTable::new(&automaton, &entries)));
         }
         for (kind, need, expressions, separator_as_space) in [
             (AutomatonKind::Name, need::NAME_AUTOMATON, &self.name_expressions, false),
@@ -533,8 +628,10 @@ impl Builder {
             AutomatonError::SetTooLarge { costliest, .. } => costliest,
         };
         let by_glob = self
+            .programs
             .patterns
             .get(pattern)
+            .or_else(|| self.files.patterns.get(pattern))
             .and_then(|ranks| ranks.matches.iter().chain(&ranks.excepts).next())
             .and_then(|rank| rules.rules.get(*rank as usize));
         let by_expression = || {
@@ -619,6 +716,12 @@ fn bit<T: PartialEq + Clone>(items: &mut Vec<T>, item: &T, limit: usize, field: 
         items.push(item.clone());
     }
     Ok(index as u16)
+}
+
+/// What of a glob comes before its first wildcard.
+fn literal_head(glob: &str) -> &[u8] {
+    let end = glob.find(['*', '?', '[', '{', '\\']).unwrap_or(glob.len());
+    glob.as_bytes().get(..end).unwrap_or_default()
 }
 
 fn fits(text: &[u8]) -> Result<(), String> {

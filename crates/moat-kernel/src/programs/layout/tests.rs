@@ -105,7 +105,7 @@ fn padded(bytes: &[u8], length: usize) -> Vec<u64> {
 
 #[test]
 fn containers() {
-    let container = Container { generation: 1 << 40, profile: 2, init_pid: 3, root_device: 5 };
+    let container = Container { generation: 1 << 40, profile: 2, init_pid: 3, root_device: 5, needs: 6 };
     assert_eq!(
         Structure::of("container").read(&container.bytes()),
         [
@@ -113,7 +113,7 @@ fn containers() {
             ("profile", vec![2]),
             ("init_pid", vec![3]),
             ("root_device", vec![5]),
-            ("pad", vec![0]),
+            ("needs", vec![6]),
         ]
     );
 }
@@ -131,6 +131,7 @@ fn profiles_heads() {
         (AutomatonKind::Path, [0, 1, 2].as_slice()),
         (AutomatonKind::Name, &[0]),
         (AutomatonKind::Arguments, &[0, 1]),
+        (AutomatonKind::File, &[0]),
     ] {
         for number in expected {
             assert_eq!(groups.next(kind), *number);
@@ -142,7 +143,7 @@ fn profiles_heads() {
             ("needs", vec![1]),
             ("always_offset", vec![2]),
             ("always_count", vec![3]),
-            ("groups", vec![0x02_01_03]),
+            ("groups", vec![0x01_02_01_03]),
             ("syscalls", vec![11, 12, 13, 14, 15, 16, 17, 1 << 63]),
         ]
     );
@@ -160,6 +161,10 @@ fn rules_and_lists() {
         parent_bit: 7,
         user_bit: 8,
         protocols: 9,
+        operations: 14,
+        actor_bit: 15,
+        except_actor_bit: 16,
+        except_user_bit: 17,
         ports: Span { offset: 10, count: 11 },
         except_ports: Span { offset: 12, count: 13 },
     };
@@ -175,6 +180,10 @@ fn rules_and_lists() {
             ("parent_bit", vec![7]),
             ("user_bit", vec![8]),
             ("protocols", vec![9]),
+            ("operations", vec![14]),
+            ("actor_bit", vec![15]),
+            ("except_actor_bit", vec![16]),
+            ("except_user_bit", vec![17]),
             ("pad", vec![0]),
             ("ports_offset", vec![10]),
             ("ports_count", vec![11]),
@@ -212,8 +221,13 @@ fn keys() {
         ]
     );
     assert_eq!(
-        Structure::of("prefix_key").read(&prefix_key(7, b"/tmp/")),
-        [("bits", vec![32 + 5 * 8]), ("profile", vec![7]), ("text", padded(b"/tmp/", TEXT_MAX))]
+        Structure::of("prefix_key").read(&prefix_key(7, TextKind::File, b"/tmp/")),
+        [
+            ("bits", vec![64 + 5 * 8]),
+            ("profile", vec![7]),
+            ("kind", vec![5]),
+            ("text", padded(b"/tmp/", TEXT_MAX)),
+        ]
     );
     assert_eq!(
         Structure::of("number_key").read(&number_key(7, NumberKind::Syscall, 1 << 40)),

@@ -76,7 +76,7 @@ impl<'a> Kernel<'a> {
         let prefixes: HashMap<_, _> = tables
             .prefixes
             .iter()
-            .map(|(prefix, list)| (prefix_key(PROFILE, prefix).to_vec(), *list))
+            .map(|(kind, prefix, list)| (prefix_key(PROFILE, *kind, prefix).to_vec(), *list))
             .collect();
         let numbers: HashMap<_, _> = tables
             .numbers
@@ -149,7 +149,7 @@ impl<'a> Kernel<'a> {
         }
         if needs & need::PREFIX != 0 {
             let used = exec.path.len().min(TEXT_MAX - 1);
-            facts.prefix = self.prefixes.lookup(&prefix_key(PROFILE, &exec.path[..used]));
+            facts.prefix = self.prefixes.lookup(&prefix_key(PROFILE, TextKind::Path, &exec.path[..used]));
         }
         if needs & need::PATH_AUTOMATON != 0 {
             facts.matched = self.run(AutomatonKind::Path, exec.path, None);
