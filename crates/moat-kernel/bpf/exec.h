@@ -24,6 +24,7 @@ static long argument_chunk(u32 i, struct arguments *a)
 	u32 length = left < ARGUMENT_CHUNK ? left : ARGUMENT_CHUNK;
 	if (!length)
 		return 1;
+	barrier_var(length);
 	if (length == ARGUMENT_CHUNK ? bpf_probe_read_user(a->bytes, ARGUMENT_CHUNK, (void *)a->from) :
 				       bpf_probe_read_user(a->bytes, length & (ARGUMENT_CHUNK - 1), (void *)a->from)) {
 		a->failed = 1;
@@ -111,6 +112,7 @@ static __noinline int report_exec(struct task_struct *task, struct linux_binprm 
 	u32 length = till - from < ARGUMENTS_KEPT ? till - from : ARGUMENTS_KEPT;
 	r->arguments_total = till - from;
 	r->arguments_length = 0;
+	barrier_var(length);
 	if (length && end <= PATH_LIMIT &&
 	    !(length == ARGUMENTS_KEPT ? bpf_probe_read_user(out->bytes + end, ARGUMENTS_KEPT, (void *)from) :
 					 bpf_probe_read_user(out->bytes + end, length & (ARGUMENTS_KEPT - 1), (void *)from))) {
@@ -243,7 +245,7 @@ int BPF_PROG(moat_exec, struct task_struct *task, int old_pid, struct linux_binp
 	if (state && entered)
 		role = state->role = BPF_CORE_READ(task, tgid) == c->init_pid ? ROLE_ENTRYPOINT : ROLE_SESSION;
 	/* Else it is the runtime's own re-execution, already in the container's cgroup. */
-	if (role != ROLE_RUNTIME && c->profile)
+	if (role != ROLE_RUNTIME && !settings.judged_before)
 		judge_exec(task, bprm, c, cgroup, role == ROLE_HELD ? ROLE_UNKNOWN : role);
 	return 0;
 }

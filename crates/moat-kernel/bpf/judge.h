@@ -162,13 +162,15 @@ static __always_inline struct facts *new_facts(u32 slot, struct container *c, u6
 
 static __always_inline struct lists *text_lists(u32 slot, u32 profile, u16 kind, const char *text, u32 length)
 {
-	struct text_key *key = bpf_map_lookup_elem(&text_keys, &slot);
-	if (!key || length >= TEXT_MAX)
+	struct text_buffer *buffer = bpf_map_lookup_elem(&text_keys, &slot);
+	if (!buffer || length >= TEXT_MAX)
 		return NULL;
+	struct text_key *key = &buffer->key;
 	__builtin_memset(key, 0, sizeof(*key));
 	key->profile = profile;
 	key->kind = kind;
 	key->length = length;
+	barrier_var(length); /* or the mask is optimised away, and with it the proof for older verifiers */
 	bpf_probe_read_kernel(key->text, length & 255, text);
 	return bpf_map_lookup_elem(&texts, key);
 }
@@ -314,12 +316,14 @@ __noinline u32 select_by_path(u32 slot, u32 kind, u32 offset)
 			f->found.path = *found;
 	}
 	if (needs & (program ? NEED_PREFIX : NEED_FILE_PREFIX)) {
-		struct prefix_key *key = bpf_map_lookup_elem(&prefix_keys, &slot);
-		if (key) {
+		struct prefix_buffer *buffer = bpf_map_lookup_elem(&prefix_keys, &slot);
+		if (buffer) {
+			struct prefix_key *key = &buffer->key;
 			u32 used = length < TEXT_MAX ? length : TEXT_MAX - 1;
 			key->profile = profile;
 			key->kind = kind;
 			key->bits = 64 + used * 8;
+			barrier_var(used); /* as above */
 			bpf_probe_read_kernel(key->text, used & 255, path);
 			struct lists *found = bpf_map_lookup_elem(&prefixes, key);
 			if (found)

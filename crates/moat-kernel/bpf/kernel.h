@@ -90,6 +90,8 @@ struct path {
 struct file {
 	struct path f_path;
 	struct inode *f_inode;
+	unsigned int f_flags;
+	unsigned int f_mode;
 };
 struct fdtable {
 	unsigned int max_fds;

@@ -16,5 +16,8 @@
 #include "exec.h"
 #include "network.h"
 #include "syscalls.h"
+#include "lsm.h"
+#include "lsm_exec.h"
+#include "lsm_file.h"
 
 char LICENSE[] SEC("license") = "GPL";

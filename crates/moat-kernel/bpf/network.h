@@ -137,7 +137,7 @@ static __noinline int judge_connection(struct peer *p, struct container *c, u64 
 	}
 	struct record r = { .kind = RECORD_CONNECT };
 	r.outcome = allowed ? OUTCOME_ALLOWED : OUTCOME_DENIED;
-	if (with_task && action >= ACTION_KILL_PROCESS) {
+	if (settings.signals_from_cgroups && with_task && action >= ACTION_KILL_PROCESS) {
 		bpf_send_signal(9);
 		r.outcome = OUTCOME_KILLED;
 	}

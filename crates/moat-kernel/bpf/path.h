@@ -107,6 +107,14 @@ __noinline u32 path_walk(u64 dentry, u64 vfsmount, u32 which)
 	return w.offset;
 }
 
+/* A pointer as the number that functions of their own take. */
+static __always_inline u64 address_of(const void *pointer)
+{
+	u64 address = 0;
+	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
+	return address;
+}
+
 static __always_inline u32 file_path(struct file *file, u32 which)
 {
 	return path_walk((u64)BPF_CORE_READ(file, f_path.dentry), (u64)BPF_CORE_READ(file, f_path.mnt), which);

@@ -53,6 +53,7 @@ static __always_inline u32 append(struct record_buffer *b, u32 *end, const void 
 		length = limit;
 	if (at >= 2 * (PATH_LIMIT + ARGUMENTS_KEPT) || !length)
 		return 0;
+	barrier_var(length); /* or masks are optimised away, and with them the proof for older verifiers */
 	if (length == limit ? bpf_probe_read_kernel(b->bytes + at, limit, from) :
 			      bpf_probe_read_kernel(b->bytes + at, length & (limit - 1), from))
 		return 0;

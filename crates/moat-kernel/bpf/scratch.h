@@ -67,6 +67,15 @@ struct facts {
 	struct lists name;
 };
 
+struct text_buffer {
+	struct text_key key;
+	char slack[256 - TEXT_MAX];
+};
+struct prefix_buffer {
+	struct prefix_key key;
+	char slack[256 - TEXT_MAX];
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 2 * SLOTS);
@@ -92,14 +101,14 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, SLOTS);
 	__type(key, u32);
-	__type(value, struct text_key);
+	__type(value, struct text_buffer);
 } text_keys SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, SLOTS);
 	__type(key, u32);
-	__type(value, struct prefix_key);
+	__type(value, struct prefix_buffer);
 } prefix_keys SEC(".maps");
 
 struct slots {

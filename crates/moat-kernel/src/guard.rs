@@ -12,7 +12,8 @@ use moat_policy::RuleSet;
 
 use crate::driver::{ApplyError, Driver, Held};
 use crate::fanotify::FilePermissions;
-use crate::programs::object::Loaded;
+use crate::programs::layout::Settings;
+use crate::programs::object::load;
 use crate::programs::{DriverConfig, LoadError, Programs, or_vanished};
 use crate::{ContainerScope, Sink};
 
@@ -37,7 +38,10 @@ impl Guard {
     /// # Errors
     /// When this kernel refuses a program; nothing is left loaded then.
     pub fn load(config: &DriverConfig, sink: Sink, held: SyncSender<Held>) -> Result<Guard, LoadError> {
-        let loaded = Loaded::load(&[EXEC, CALLS, OUTGOING, ARRIVING].concat(), config.v1_controller)?;
+        let loaded = load(
+            &[EXEC, CALLS, OUTGOING, ARRIVING].concat(),
+            Settings { v1_controller: config.v1_controller, ..Settings::default() },
+        )?;
         let programs = Programs::start(loaded, EXEC, config, sink.clone(), held)?;
         let files = FilePermissions::new(sink, programs.tasks() as Arc<_>)?;
         Ok(Guard { files, programs })

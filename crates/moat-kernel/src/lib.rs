@@ -8,6 +8,7 @@ pub mod driver;
 pub mod fanotify;
 pub mod guard;
 mod leftovers;
+pub mod lsm;
 pub mod probe;
 mod process;
 mod programs;

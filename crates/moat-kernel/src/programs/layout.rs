@@ -37,6 +37,27 @@ pub(super) enum AutomatonKind {
     File = 3,
 }
 
+/// `struct settings`: what is fixed when the programs are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Settings {
+    /// Index of the cgroup v1 controller that tells containers apart; `None` where there is cgroup v2.
+    pub v1_controller: Option<i32>,
+    /// The kernel lets cgroup programs send signals; elsewhere the agent kills.
+    pub signals_from_cgroups: bool,
+    /// An LSM program has judged an execution before the tracepoint sees it.
+    pub judged_before: bool,
+}
+
+impl Settings {
+    pub fn bytes(&self) -> [u8; 8] {
+        let mut bytes = [0; 8];
+        bytes[0..4].copy_from_slice(&self.v1_controller.unwrap_or(-1).to_ne_bytes());
+        bytes[4] = self.signals_from_cgroups.into();
+        bytes[5] = self.judged_before.into();
+        bytes
+    }
+}
+
 /// `struct container`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Container {

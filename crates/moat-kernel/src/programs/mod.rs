@@ -5,7 +5,7 @@
 pub(crate) mod attempt;
 mod file_calls;
 mod holds;
-mod layout;
+pub(crate) mod layout;
 mod network;
 pub(crate) mod object;
 mod profiles;

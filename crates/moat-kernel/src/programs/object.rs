@@ -6,6 +6,7 @@ use std::time::Duration;
 use libbpf_rs::{Link, MapCore, MapHandle, Object, ObjectBuilder, PrintLevel, ProgramMut};
 
 use super::LoadError;
+use super::layout::Settings;
 
 /// Aligned as ELF readers want it.
 #[repr(align(8))]
@@ -19,20 +20,18 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Loads the named programs into the kernel; attaches none. `v1_controller` is the index of the cgroup v1
-    /// controller that tells containers apart, where there is no cgroup v2.
-    pub fn load(programs: &[&str], v1_controller: Option<i32>) -> Result<Loaded, LoadError> {
+    /// Loads the named programs into the kernel; attaches none.
+    pub fn load(programs: &[&str], settings: Settings) -> Result<Loaded, LoadError> {
         // What libbpf has to say goes to our log, not to the terminal of whoever runs the agent.
         libbpf_rs::set_print(Some((PrintLevel::Warn, |_, text| tracing::debug!(libbpf = text.trim_end()))));
         let mut open = ObjectBuilder::default().name("moat")?.open_memory(&OBJECT.0)?;
-        if let Some(controller) = v1_controller {
-            for mut map in open.maps_mut() {
-                if map.name().to_string_lossy().ends_with(".rodata")
-                    && let Some(value) = map.initial_value_mut()
-                    && let Some(first) = value.first_chunk_mut::<4>()
-                {
-                    *first = controller.to_ne_bytes();
-                }
+        let bytes = settings.bytes();
+        for mut map in open.maps_mut() {
+            if map.name().to_string_lossy().ends_with(".rodata")
+                && let Some(value) = map.initial_value_mut()
+                && let Some(first) = value.first_chunk_mut()
+            {
+                *first = bytes;
             }
         }
         for mut program in open.progs_mut() {
@@ -73,6 +72,12 @@ impl Loaded {
         use std::os::fd::AsRawFd;
         Ok(self.program(name)?.attach_cgroup(directory.as_raw_fd())?)
     }
+}
+
+/// Loads the programs with all that this kernel allows them.
+pub(crate) fn load(programs: &[&str], settings: Settings) -> Result<Loaded, LoadError> {
+    let signalling = Settings { signals_from_cgroups: true, ..settings };
+    Loaded::load(programs, signalling).or_else(|_| Loaded::load(programs, settings))
 }
 
 impl std::fmt::Debug for Loaded {

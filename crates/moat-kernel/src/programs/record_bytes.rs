@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use moat_event::{Direction, Origin, Protocol};
+use moat_event::{Direction, FileOperation, Origin, Protocol};
 use moat_policy::activity::FileSource;
 
 use crate::record::{Act, Outcome, RawProcess, Record};
@@ -143,6 +143,14 @@ pub fn decode(
         3 => {
             process.executable = first.to_vec();
             Act::Syscall { name: syscall_name(number).ok_or(DecodeError::Range)? }
+        }
+        5 => {
+            process.executable = second.to_vec();
+            process.parent_executable = third.to_vec();
+            process.cwd = fourth.to_vec();
+            process.origin = origin(reader.word(44));
+            let operation = FileOperation::ALL.get(number as usize).ok_or(DecodeError::Range)?;
+            Act::File { path: first.to_vec(), operation: *operation }
         }
         other => return Err(DecodeError::Kind(other)),
     };

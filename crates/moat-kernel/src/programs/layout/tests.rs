@@ -104,6 +104,21 @@ fn padded(bytes: &[u8], length: usize) -> Vec<u64> {
 }
 
 #[test]
+fn settings() {
+    let settings = Settings { v1_controller: Some(3), signals_from_cgroups: true, judged_before: false };
+    assert_eq!(
+        Structure::of("settings").read(&settings.bytes()),
+        [
+            ("cgroup_v1_controller", vec![3]),
+            ("signals_from_cgroups", vec![1]),
+            ("judged_before", vec![0]),
+            ("pad", vec![0; 2]),
+        ]
+    );
+    assert_eq!(Settings::default().bytes()[..4], (-1i32).to_ne_bytes());
+}
+
+#[test]
 fn containers() {
     let container = Container { generation: 1 << 40, profile: 2, init_pid: 3, root_device: 5, needs: 6 };
     assert_eq!(

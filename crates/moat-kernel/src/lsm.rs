@@ -1,0 +1,64 @@
+//! The LSM driver: for kernels that take BPF LSM programs.
+//!
+//! Everything is judged in the kernel, before the act, by the same tables as in the guard driver. The tracepoint
+//! programs only hold container starts and tell what each task is to its container.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use moat_event::Loss;
+use moat_policy::RuleSet;
+
+use crate::driver::{ApplyError, Driver, Held};
+use crate::guard::{ARRIVING, CALLS, EXEC, OUTGOING};
+use crate::programs::layout::Settings;
+use crate::programs::object::load;
+use crate::programs::{DriverConfig, LoadError, Programs, or_vanished};
+use crate::{ContainerScope, Sink};
+
+/// Those without which the driver is not used.
+pub(crate) const JUDGES: &[&str] = &["moat_lsm_exec", "moat_lsm_open"];
+
+/// The loaded driver. Dropping it leaves nothing in the kernel and lets every held start go on.
+#[derive(Debug)]
+pub struct Lsm {
+    programs: Programs,
+}
+
+impl Lsm {
+    /// Loads the programs and starts reading. Records go to `sink`, container starts that wait to `held`.
+    ///
+    /// # Errors
+    /// When this kernel refuses a program; nothing is left loaded then.
+    pub fn load(config: &DriverConfig, sink: Sink, held: SyncSender<Held>) -> Result<Lsm, LoadError> {
+        let loaded = load(
+            &[JUDGES, EXEC, CALLS, OUTGOING, ARRIVING].concat(),
+            Settings { v1_controller: config.v1_controller, judged_before: true, ..Settings::default() },
+        )?;
+        // First what judges: a container whose start was held must find it in place.
+        let programs = Programs::start(loaded, &[JUDGES, EXEC].concat(), config, sink, held)?;
+        Ok(Lsm { programs })
+    }
+
+    fn put(&mut self, scope: &ContainerScope, rules: Option<&Arc<RuleSet>>) -> Result<(), ApplyError> {
+        self.programs.put(scope, rules, |_| Ok(())).map_err(|error| or_vanished(scope, error))
+    }
+}
+
+impl Driver for Lsm {
+    fn apply(&mut self, scope: &ContainerScope, rules: &Arc<RuleSet>) -> Result<(), ApplyError> {
+        self.put(scope, Some(rules))
+    }
+
+    fn dismiss(&mut self, scope: &ContainerScope) -> Result<(), ApplyError> {
+        self.put(scope, None)
+    }
+
+    fn release(&mut self, cgroup: u64) {
+        self.programs.release(cgroup, || {});
+    }
+
+    fn losses(&self) -> Vec<Loss> {
+        self.programs.losses()
+    }
+}
