@@ -19,7 +19,8 @@ static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
 	if (settings.cgroup_v1_controller < 0)
 		return BPF_CORE_READ(set, dfl_cgrp);
 	struct cgroup_subsys_state *css = NULL;
-	bpf_core_read(&css, sizeof(css), &set->subsys[settings.cgroup_v1_controller & 15]);
+	u32 controller = settings.cgroup_v1_controller & 15;
+	bpf_core_read(&css, sizeof(css), &set->subsys[controller]);
 	return BPF_CORE_READ(css, cgroup);
 }
 
