@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
@@ -257,8 +258,10 @@ impl NewContainer<'_> {
 
     /// Runs it to its end; what it printed, and its exit status.
     pub fn run(self) -> anyhow::Result<Output> {
-        let arguments = self.arguments(["--rm".to_owned()]);
-        ctr_command(&self.containerd.socket(), &self.namespace, arguments).output().context("cannot run ctr")
+        attended(&self.containerd.path().join("logs"), |log_uri| {
+            let arguments = self.arguments(["--rm".to_owned(), log_uri]);
+            ctr_command(&self.containerd.socket(), &self.namespace, arguments)
+        })
     }
 
     fn arguments(&self, flags: impl IntoIterator<Item = String>) -> Vec<String> {
@@ -299,9 +302,11 @@ impl Running {
         use std::sync::atomic::{AtomicU32, Ordering};
         static SESSION: AtomicU32 = AtomicU32::new(0);
         let session = format!("session-{}", SESSION.fetch_add(1, Ordering::Relaxed));
-        let arguments =
-            ["tasks", "exec", "--exec-id", &session, &self.id].into_iter().chain(command.iter().copied());
-        ctr_command(&self.socket, &self.namespace, arguments).output().context("cannot run ctr")
+        let logs = self.output.parent().context("no folder for output")?;
+        attended(logs, |log_uri| {
+            let exec = ["tasks", "exec", "--exec-id", &session, &log_uri, &self.id];
+            ctr_command(&self.socket, &self.namespace, exec.into_iter().chain(command.iter().copied()))
+        })
     }
 
     /// What it printed so far, standard output and error together.
@@ -316,6 +321,40 @@ impl Running {
         ctr(&self.socket, &self.namespace, ["containers", "delete", &self.id])?;
         Ok(())
     }
+}
+
+/// The shell script that takes a program's output from the shim and writes it to the folder it is given. The shim
+/// passes both outputs, and a pipe to close when ready; asks for the end when the program is removed, which must
+/// cost nothing that is still to be read; and waits for the end before it says that the program is removed.
+const KEEP_OUTPUT: &str = r#"trap '' TERM
+cat <&3 >"$1/stdout" 5>&- &
+cat <&4 >"$1/stderr" 5>&- &
+exec 5>&-
+wait
+"#;
+
+/// Runs a `ctr` that waits for the end of a program; the program's exit status and output, and after its standard
+/// error `ctr`'s own.
+///
+/// `ctr` itself would read the output from pipes until the program has ended, no longer: of a short program on a
+/// busy machine it may read nothing, and still succeed (<https://github.com/containerd/containerd/pull/13931>).
+/// The shim's own log file can lose what came last on standard error. So neither is used.
+fn attended(folder: &Path, command: impl FnOnce(String) -> Command) -> anyhow::Result<Output> {
+    let kept = tempfile::tempdir_in(folder)?;
+    let script = kept.path().join("keep-output");
+    fs::write(&script, KEEP_OUTPUT)?;
+    let log_uri = format!("--log-uri=binary:///bin/sh?{}={}", script.display(), kept.path().display());
+    let output = command(log_uri).output().context("cannot run ctr")?;
+    let read = |name| match fs::read(kept.path().join(name)) {
+        // Nothing was started.
+        Err(error) if error.kind() == ErrorKind::NotFound && !output.status.success() => Ok(Vec::new()),
+        read => read.with_context(|| format!("no {name} of the program")),
+    };
+    Ok(Output {
+        status: output.status,
+        stdout: read("stdout")?,
+        stderr: [read("stderr")?, output.stderr].concat(),
+    })
 }
 
 fn ctr_command<S: AsRef<str>>(

@@ -21,6 +21,16 @@ async fn containers_and_pods_run_and_leave_nothing() {
     let listing = running.exec(&["/bin/cat", "/proc/1/cmdline"]).unwrap();
     assert_eq!(String::from_utf8_lossy(&listing.stdout), "/bin/sleep\x0086400\0", "{listing:?}");
 
+    // More than a pipe holds, and all of it is there although the program ends with its last line.
+    let numbers: String = (1..=50_000).map(|number| format!("{number}\n")).collect();
+    let script = ["/bin/sh", "-c", "seq 50000; echo last >&2; exit 3"];
+    for output in [running.exec(&script), containerd.container(&image, "long").command(script).run()] {
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert!(output.stdout == numbers.as_bytes(), "{} bytes", output.stdout.len());
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "last\n");
+    }
+
     let pods = Pods::connect(&containerd).await.unwrap();
     let pod = pods.pod("shop", "cart", &[("app", "cart")]).await.unwrap();
     let container = pods.container(&pod, "main", &image, &[]).await.unwrap();
