@@ -1,6 +1,6 @@
 //! What this kernel can hold, and how a given rule is held.
 
-use moat_event::{Direction, FileOperation};
+use moat_event::{Direction, FileOperation, Protocol};
 use moat_policy::EffectiveRule;
 use moat_policy::model::{DriftMatcher, FileMatcher, NetworkMatcher, ProcessMatcher, RuleAction};
 use moat_policy::rule_set::Matcher;
@@ -71,6 +71,9 @@ impl Capabilities {
             Matcher::File(matcher) => self.file(matcher, rule.action),
             Matcher::Network(matcher) => self.network(matcher),
             Matcher::Syscalls(_) => self.syscalls(rule.action),
+            Matcher::Capabilities(_) => {
+                not_held("seeing a process use a capability needs a kernel with BPF LSM")
+            }
         };
         match (rule.action, holding) {
             (RuleAction::Quarantine, Holding::Held { driver, detail }) => Holding::Degraded {
@@ -145,14 +148,20 @@ impl Capabilities {
         let needed = match matcher.direction {
             Direction::Egress => name::EGRESS,
             Direction::Ingress => name::INGRESS,
+            Direction::Listen => return not_held("judging bind and listen needs a kernel with BPF LSM"),
         };
+        let raw = matcher.protocols.contains(&Protocol::Raw);
+        if raw && matcher.protocols.iter().all(|protocol| *protocol == Protocol::Raw) {
+            return not_held(RAW);
+        }
         if !self.has(needed) {
             return self.missing(needed);
         }
-        held(match matcher.direction {
-            Direction::Egress => "connect and sendto fail with EPERM",
-            Direction::Ingress => "arriving packets are dropped",
-        })
+        let how = match needed {
+            name::EGRESS => "connect and sendto fail with EPERM",
+            _ => "arriving packets are dropped",
+        };
+        if raw { degraded(&format!("{how}; but {RAW}")) } else { held(how) }
     }
 
     fn syscalls(&self, action: RuleAction) -> Holding {
@@ -167,6 +176,13 @@ impl Capabilities {
              64-bit kernel are not seen; refusing it needs a kernel with BPF LSM",
         )
     }
+}
+
+/// Why guard does not hold `protocols: [Raw]`.
+const RAW: &str = "seeing raw and packet sockets needs a kernel with BPF LSM";
+
+fn not_held(reason: &str) -> Holding {
+    Holding::NotHeld { reason: reason.to_owned() }
 }
 
 fn held(detail: &str) -> Holding {
