@@ -192,3 +192,61 @@ fn held(detail: &str) -> Holding {
 fn degraded(reason: &str) -> Holding {
     Holding::Degraded { driver: String::from("guard"), reason: reason.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use moat_event::Severity;
+
+    use super::*;
+
+    fn network(direction: Direction, protocols: &[Protocol]) -> Matcher {
+        Matcher::Network(Arc::new(NetworkMatcher {
+            direction,
+            cidrs: Vec::new(),
+            ports: Vec::new(),
+            protocols: protocols.to_vec(),
+            except: None,
+        }))
+    }
+
+    #[test]
+    fn what_only_bpf_lsm_sees_is_not_said_to_be_held() {
+        use Protocol::{Raw, Tcp};
+
+        let entry = |name: &str| Capability {
+            name: name.to_owned(),
+            summary: String::new(),
+            available: true,
+            driver: String::from("guard"),
+            detail: String::new(),
+        };
+        let entries = [name::EGRESS, name::INGRESS].map(entry).to_vec();
+        let capabilities = Capabilities { entries, ..Capabilities::default() };
+        for (matcher, state) in [
+            (Matcher::Capabilities([String::from("BPF")].into()), "NotHeld"),
+            (network(Direction::Listen, &[]), "NotHeld"),
+            (network(Direction::Egress, &[Raw]), "NotHeld"),
+            (network(Direction::Egress, &[Tcp, Raw]), "Degraded"),
+            (network(Direction::Egress, &[]), "Held"),
+            (network(Direction::Ingress, &[Tcp]), "Held"),
+        ] {
+            let rule = EffectiveRule {
+                policy: "p".into(),
+                rule: "r".into(),
+                severity: Severity::High,
+                action: RuleAction::Block,
+                enforced: true,
+                matcher,
+            };
+            let (found, reason) = match capabilities.holding(&rule) {
+                Holding::Held { detail, .. } => ("Held", detail),
+                Holding::Degraded { reason, .. } => ("Degraded", reason),
+                Holding::NotHeld { reason } => ("NotHeld", reason),
+            };
+            assert_eq!(found, state, "{:?}: {reason}", rule.matcher);
+            assert_eq!(reason.contains("BPF LSM"), state != "Held", "{reason}");
+        }
+    }
+}

@@ -29,17 +29,17 @@ mod tests {
 
     #[test]
     fn arguments_end_with_a_nul() {
-        let cases: [(&[u8], &[&[u8]], &[u8]); 6] = [
-            (b"", &[], b""),
-            (b"\0", &[b""], b""),
-            (b"sh\0", &[b"sh"], b"sh"),
-            (b"sh\0-c\0a b\0", &[b"sh", b"-c", b"a b"], b"sh -c a b"),
-            (b"sh\0\0\0", &[b"sh", b"", b""], b"sh  "),
-            (b"sh\0cut o", &[b"sh", b"cut o"], b"sh cut o"),
-        ];
-        for (argv, single, together) in cases {
-            assert_eq!(arguments(argv).collect::<Vec<_>>(), single, "{argv:?}");
-            assert_eq!(&*joined(argv), together, "{argv:?}");
+        for (argv, single, together) in [
+            ("", vec![], ""),
+            ("\0", vec![""], ""),
+            ("sh\0", vec!["sh"], "sh"),
+            ("sh\0-c\0a b\0", vec!["sh", "-c", "a b"], "sh -c a b"),
+            ("sh\0\0\0", vec!["sh", "", ""], "sh  "),
+            ("sh\0cut o", vec!["sh", "cut o"], "sh cut o"),
+        ] {
+            let found: Vec<&[u8]> = arguments(argv.as_bytes()).collect();
+            assert_eq!(found, single.iter().map(|one| one.as_bytes()).collect::<Vec<_>>(), "{argv:?}");
+            assert_eq!(&*joined(argv.as_bytes()), together.as_bytes(), "{argv:?}");
         }
     }
 }

@@ -35,10 +35,9 @@ impl Applet<'_> {
     /// Whether `test` holds of the applet. `tested` says whether there is anything it could hold of.
     pub(super) fn is(self, tested: bool, test: impl Fn(&[u8]) -> bool) -> Outcome {
         match self {
-            Applet::None => Outcome::No,
             Applet::Known(name) => test(name).into(),
             Applet::Unknown if tested => Outcome::NeedsArguments,
-            Applet::Unknown => Outcome::No,
+            Applet::None | Applet::Unknown => Outcome::No,
         }
     }
 }

@@ -335,6 +335,7 @@ fn every_example_is_valid_and_enforced() {
         "nginx-allow-list",
         "no-dangerous-syscalls",
         "no-egress",
+        "no-privileges",
         "no-shells",
         "read-only-etc",
     ];
