@@ -95,6 +95,9 @@ pub struct Event {
     pub peer: Option<Peer>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub syscall: Option<String>,
+    /// A Linux capability without its `CAP_`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capability: Option<String>,
     /// How many identical happenings this event stands for; 1 unless they were aggregated.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub count: u64,
@@ -125,14 +128,15 @@ pub struct Process {
     pub origin: Option<Origin>,
 }
 
-/// The other end of a connection.
+/// The other end of a connection; of [`Direction::Listen`], the workload's own. A raw socket has no address: it is
+/// unspecified, with port 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Peer {
     pub direction: Direction,
     pub protocol: Protocol,
     pub address: IpAddr,
-    /// The port that the rule is about: the peer's for egress, the workload's for ingress.
+    /// The port that the rule is about: the peer's for egress, the workload's own otherwise.
     pub port: u16,
 }
 

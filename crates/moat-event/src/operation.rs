@@ -70,6 +70,8 @@ pub enum Direction {
     Egress,
     /// A peer connects or sends to the workload.
     Ingress,
+    /// The workload binds a local port, or listens on it.
+    Listen,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,14 +79,19 @@ pub enum Direction {
 pub enum Protocol {
     Tcp,
     Udp,
+    /// What a raw or packet socket sends: any protocol, written by the workload itself.
+    #[serde(rename = "Raw")]
+    Raw,
 }
 
 impl Protocol {
-    /// The protocol's number (RFC 9293, RFC 768; the IANA protocol numbers registry).
+    /// The protocol's number (RFC 9293, RFC 768; the IANA protocol numbers registry). Raw sockets have that of
+    /// the header which they write themselves, `IPPROTO_RAW` of in.h.
     pub fn number(self) -> u8 {
         match self {
             Protocol::Tcp => 6,
             Protocol::Udp => 17,
+            Protocol::Raw => 255,
         }
     }
 
@@ -93,6 +100,7 @@ impl Protocol {
         match self {
             Protocol::Tcp => "TCP",
             Protocol::Udp => "UDP",
+            Protocol::Raw => "Raw",
         }
     }
 }

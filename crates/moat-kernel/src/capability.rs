@@ -1,6 +1,6 @@
 //! What this kernel can hold, and how a given rule is held.
 
-use moat_event::{Direction, FileOperation};
+use moat_event::{Direction, FileOperation, Protocol};
 use moat_policy::EffectiveRule;
 use moat_policy::model::{DriftMatcher, FileMatcher, NetworkMatcher, ProcessMatcher, RuleAction};
 use moat_policy::rule_set::Matcher;
@@ -71,6 +71,9 @@ impl Capabilities {
             Matcher::File(matcher) => self.file(matcher, rule.action),
             Matcher::Network(matcher) => self.network(matcher),
             Matcher::Syscalls(_) => self.syscalls(rule.action),
+            Matcher::Capabilities(_) => {
+                not_held("seeing a process use a capability needs a kernel with BPF LSM")
+            }
         };
         match (rule.action, holding) {
             (RuleAction::Quarantine, Holding::Held { driver, detail }) => Holding::Degraded {
@@ -145,14 +148,20 @@ impl Capabilities {
         let needed = match matcher.direction {
             Direction::Egress => name::EGRESS,
             Direction::Ingress => name::INGRESS,
+            Direction::Listen => return not_held("judging bind and listen needs a kernel with BPF LSM"),
         };
+        let raw = matcher.protocols.contains(&Protocol::Raw);
+        if raw && matcher.protocols.iter().all(|protocol| *protocol == Protocol::Raw) {
+            return not_held(RAW);
+        }
         if !self.has(needed) {
             return self.missing(needed);
         }
-        held(match matcher.direction {
-            Direction::Egress => "connect and sendto fail with EPERM",
-            Direction::Ingress => "arriving packets are dropped",
-        })
+        let how = match needed {
+            name::EGRESS => "connect and sendto fail with EPERM",
+            _ => "arriving packets are dropped",
+        };
+        if raw { degraded(&format!("{how}; but {RAW}")) } else { held(how) }
     }
 
     fn syscalls(&self, action: RuleAction) -> Holding {
@@ -169,10 +178,75 @@ impl Capabilities {
     }
 }
 
+/// Why guard does not hold `protocols: [Raw]`.
+const RAW: &str = "seeing raw and packet sockets needs a kernel with BPF LSM";
+
+fn not_held(reason: &str) -> Holding {
+    Holding::NotHeld { reason: reason.to_owned() }
+}
+
 fn held(detail: &str) -> Holding {
     Holding::Held { driver: String::from("guard"), detail: detail.to_owned() }
 }
 
 fn degraded(reason: &str) -> Holding {
     Holding::Degraded { driver: String::from("guard"), reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use moat_event::Severity;
+
+    use super::*;
+
+    fn network(direction: Direction, protocols: &[Protocol]) -> Matcher {
+        Matcher::Network(Arc::new(NetworkMatcher {
+            direction,
+            cidrs: Vec::new(),
+            ports: Vec::new(),
+            protocols: protocols.to_vec(),
+            except: None,
+        }))
+    }
+
+    #[test]
+    fn what_only_bpf_lsm_sees_is_not_said_to_be_held() {
+        use Protocol::{Raw, Tcp};
+
+        let entry = |name: &str| Capability {
+            name: name.to_owned(),
+            summary: String::new(),
+            available: true,
+            driver: String::from("guard"),
+            detail: String::new(),
+        };
+        let entries = [name::EGRESS, name::INGRESS].map(entry).to_vec();
+        let capabilities = Capabilities { entries, ..Capabilities::default() };
+        for (matcher, state) in [
+            (Matcher::Capabilities([String::from("BPF")].into()), "NotHeld"),
+            (network(Direction::Listen, &[]), "NotHeld"),
+            (network(Direction::Egress, &[Raw]), "NotHeld"),
+            (network(Direction::Egress, &[Tcp, Raw]), "Degraded"),
+            (network(Direction::Egress, &[]), "Held"),
+            (network(Direction::Ingress, &[Tcp]), "Held"),
+        ] {
+            let rule = EffectiveRule {
+                policy: "p".into(),
+                rule: "r".into(),
+                severity: Severity::High,
+                action: RuleAction::Block,
+                enforced: true,
+                matcher,
+            };
+            let (found, reason) = match capabilities.holding(&rule) {
+                Holding::Held { detail, .. } => ("Held", detail),
+                Holding::Degraded { reason, .. } => ("Degraded", reason),
+                Holding::NotHeld { reason } => ("NotHeld", reason),
+            };
+            assert_eq!(found, state, "{:?}: {reason}", rule.matcher);
+            assert_eq!(reason.contains("BPF LSM"), state != "Held", "{reason}");
+        }
+    }
 }

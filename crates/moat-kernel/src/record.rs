@@ -65,6 +65,7 @@ pub enum Act {
         path: Vec<u8>,
         operation: FileOperation,
     },
+    /// As in [`moat_policy::activity::Connect`].
     Connect {
         direction: Direction,
         protocol: Protocol,
@@ -73,6 +74,10 @@ pub enum Act {
     },
     /// A system call by its name.
     Syscall {
+        name: &'static str,
+    },
+    /// The use of a Linux capability by its name, without `CAP_`.
+    Capability {
         name: &'static str,
     },
     /// More of what a rule already spoke about, above what a container may report in detail.

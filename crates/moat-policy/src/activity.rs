@@ -13,6 +13,8 @@ pub enum Activity<'a> {
     Connect(Connect),
     /// A system call by its name.
     Syscall(&'a str),
+    /// The use of a Linux capability by its name, without `CAP_`.
+    Capability(&'a str),
 }
 
 /// Who acts: the process before the act.
@@ -27,7 +29,7 @@ pub struct Actor<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exec<'a> {
     pub path: &'a [u8],
-    /// `argv` joined by one space; `None` where the judge cannot see it yet.
+    /// `argv`, each with its terminating NUL, as in `/proc/PID/cmdline`; `None` where the judge cannot see it yet.
     pub arguments: Option<&'a [u8]>,
     /// Executables of the ancestors within the container, parent first.
     pub ancestors: &'a [&'a [u8]],
@@ -55,12 +57,14 @@ pub struct FileAccess<'a> {
     pub actor: Actor<'a>,
 }
 
+/// A connection, a local port that is taken for one, or a socket that needs neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connect {
     pub direction: Direction,
+    /// A raw or packet socket is judged when it is made: for egress, with neither address nor port.
     pub protocol: Protocol,
-    /// IPv4-mapped IPv6 addresses are the IPv4 address.
+    /// For [`Direction::Listen`], the local address. IPv4-mapped IPv6 addresses are the IPv4 address.
     pub peer: IpAddr,
-    /// The peer's port for egress, the workload's own for ingress.
+    /// The peer's port for egress, the workload's own otherwise.
     pub port: u16,
 }

@@ -7,6 +7,7 @@ mod executables;
 mod file;
 mod network;
 mod process;
+mod program;
 mod reason;
 mod subjects;
 
@@ -14,7 +15,10 @@ pub(crate) use executables::{Entry, Executables, base_name};
 pub(crate) use file::FileMatcher;
 pub(crate) use network::NetworkMatcher;
 pub(crate) use process::{DriftMatcher, ProcessMatcher};
+pub(crate) use program::{Applet, Program};
 pub(crate) use subjects::Subjects;
+
+use std::ops::Not;
 
 use crate::activity::Activity;
 use crate::glob::GlobError;
@@ -29,16 +33,29 @@ pub(crate) enum Matcher {
     File(FileMatcher),
     Network(NetworkMatcher),
     Syscalls(Vec<String>),
+    Capabilities(Vec<String>),
     Drift(DriftMatcher),
 }
 
-/// Whether a rule matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether a rule matches. Ordered so that `min` is "and" and `max` is "or".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
     No,
-    Yes,
-    /// It does if the arguments do, and they are not known.
+    /// The arguments decide, and they are not known.
     NeedsArguments,
+    Yes,
+}
+
+impl Not for Outcome {
+    type Output = Outcome;
+
+    fn not(self) -> Outcome {
+        match self {
+            Outcome::No => Outcome::Yes,
+            Outcome::NeedsArguments => Outcome::NeedsArguments,
+            Outcome::Yes => Outcome::No,
+        }
+    }
 }
 
 impl From<bool> for Outcome {
@@ -76,6 +93,7 @@ impl Matcher {
             rule_set::Matcher::File(file) => FileMatcher::new(file, users).map(Matcher::File),
             rule_set::Matcher::Network(network) => NetworkMatcher::new(network).map(Matcher::Network),
             rule_set::Matcher::Syscalls(names) => Ok(Matcher::Syscalls(names.to_vec())),
+            rule_set::Matcher::Capabilities(names) => Ok(Matcher::Capabilities(names.to_vec())),
             rule_set::Matcher::Drift(drift) => DriftMatcher::new(drift).map(Matcher::Drift),
         };
         matcher.map_err(|cause| CompileError {
@@ -88,10 +106,11 @@ impl Matcher {
     pub(crate) fn matches(&self, activity: &Activity<'_>) -> Outcome {
         match (self, activity) {
             (Matcher::Process(process), Activity::Exec(exec)) => process.matches(exec),
-            (Matcher::Drift(drift), Activity::Exec(exec)) => drift.matches(exec).into(),
+            (Matcher::Drift(drift), Activity::Exec(exec)) => drift.matches(exec),
             (Matcher::File(file), Activity::File(access)) => file.matches(access).into(),
             (Matcher::Network(network), Activity::Connect(connect)) => network.matches(connect).into(),
-            (Matcher::Syscalls(names), Activity::Syscall(name)) => {
+            (Matcher::Syscalls(names), Activity::Syscall(name))
+            | (Matcher::Capabilities(names), Activity::Capability(name)) => {
                 names.iter().any(|listed| listed == name).into()
             }
             _ => Outcome::No,
@@ -103,7 +122,9 @@ impl Matcher {
         match self {
             Matcher::Process(process) => process.users.unresolved().collect(),
             Matcher::File(file) => file.unresolved_users().collect(),
-            Matcher::Network(_) | Matcher::Syscalls(_) | Matcher::Drift(_) => Vec::new(),
+            Matcher::Network(_) | Matcher::Syscalls(_) | Matcher::Capabilities(_) | Matcher::Drift(_) => {
+                Vec::new()
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use moat_event::Direction;
 
 use crate::activity::{Activity, FileSource};
-use crate::compiled::{CompileError, Matcher, Outcome};
+use crate::compiled::{CompileError, Matcher, Outcome, Program};
 use crate::decide::compile;
 use crate::decision::{Decision, Verdict};
 use crate::rule_set::RuleSet;
@@ -37,7 +37,9 @@ struct KindIndex {
     files: PathIndex,
     egress: Vec<u32>,
     ingress: Vec<u32>,
+    listen: Vec<u32>,
     syscalls: HashMap<String, Vec<u32>>,
+    capabilities: HashMap<String, Vec<u32>>,
 }
 
 impl RuleIndex {
@@ -83,10 +85,11 @@ impl RuleIndex {
     /// Whether some rule could match some execution of this path by a file of this source: rules on drift do not
     /// concern the image's own files.
     pub fn concerns_exec_from(&self, path: &[u8], source: FileSource) -> bool {
+        let program = Program::with_any_arguments(path);
         let processes = self.any(
-            |index| index.processes.candidates(path),
+            |index| index.processes.program_candidates(&program),
             |matcher| match matcher {
-                Matcher::Process(process) => process.selects(path),
+                Matcher::Process(process) => process.selects(&program) != Outcome::No,
                 _ => false,
             },
         );
@@ -94,10 +97,11 @@ impl RuleIndex {
     }
 
     fn concerns_drift(&self, path: &[u8]) -> bool {
+        let program = Program::with_any_arguments(path);
         self.any(
             |index| Candidates::of(&index.drift),
             |matcher| match matcher {
-                Matcher::Drift(drift) => drift.concerns(path),
+                Matcher::Drift(drift) => drift.concerns(&program) != Outcome::No,
                 _ => false,
             },
         )
@@ -155,12 +159,10 @@ impl KindIndex {
                 Matcher::Network(network) => match network.direction {
                     Direction::Egress => index.egress.push(number),
                     Direction::Ingress => index.ingress.push(number),
+                    Direction::Listen => index.listen.push(number),
                 },
-                Matcher::Syscalls(names) => {
-                    for name in names {
-                        index.syscalls.entry(name.clone()).or_default().push(number);
-                    }
-                }
+                Matcher::Syscalls(names) => add_names(&mut index.syscalls, names, number),
+                Matcher::Capabilities(names) => add_names(&mut index.capabilities, names, number),
             }
         }
         index.processes = processes.build();
@@ -172,7 +174,7 @@ impl KindIndex {
     fn candidates<'a>(&'a self, activity: &Activity<'_>) -> Candidates<'a> {
         match activity {
             Activity::Exec(exec) => {
-                let mut candidates = self.processes.candidates(exec.path);
+                let mut candidates = self.processes.program_candidates(&Program::of(exec));
                 if exec.source != FileSource::Image {
                     candidates.add(Some(&self.drift));
                 }
@@ -182,10 +184,22 @@ impl KindIndex {
             Activity::Connect(connect) => Candidates::of(match connect.direction {
                 Direction::Egress => &self.egress,
                 Direction::Ingress => &self.ingress,
+                Direction::Listen => &self.listen,
             }),
-            Activity::Syscall(name) => Candidates::of(self.syscalls.get(*name).map_or(&[], Vec::as_slice)),
+            Activity::Syscall(name) => by_name(&self.syscalls, name),
+            Activity::Capability(name) => by_name(&self.capabilities, name),
         }
     }
+}
+
+fn add_names(rules: &mut HashMap<String, Vec<u32>>, names: &[String], rule: u32) {
+    for name in names {
+        rules.entry(name.clone()).or_default().push(rule);
+    }
+}
+
+fn by_name<'a>(rules: &'a HashMap<String, Vec<u32>>, name: &str) -> Candidates<'a> {
+    Candidates::of(rules.get(name).map_or(&[], Vec::as_slice))
 }
 
 #[cfg(test)]

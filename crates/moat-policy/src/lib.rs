@@ -9,7 +9,10 @@
 #![forbid(unsafe_code)]
 
 pub mod activity;
+mod applet;
+mod argv;
 pub mod automaton;
+pub mod capabilities;
 mod compiled;
 pub mod decide;
 pub mod decision;
@@ -33,6 +36,8 @@ pub mod users;
 pub mod validate;
 
 pub use activity::Activity;
+pub use applet::{MULTICALL, applet, is_multicall};
+pub use argv::{arguments, argv};
 pub use automaton::{Automaton, AutomatonError};
 pub use compiled::{CompileError, MatcherError};
 pub use decide::{Evaluator, decide};

@@ -1,8 +1,11 @@
 //! The sentence of an event.
 
-use moat_event::{Direction, FileOperation};
+use std::net::SocketAddr;
+
+use moat_event::{Direction, FileOperation, Protocol};
 
 use crate::activity::{Activity, Connect, FileSource};
+use crate::applet;
 use crate::escape::escape;
 use crate::model::RuleAction;
 use crate::rule_set::{EffectiveRule, Matcher};
@@ -15,15 +18,18 @@ pub fn message(rule: &EffectiveRule, activity: &Activity<'_>, container: &str) -
     let act = match activity {
         Activity::Exec(exec) => {
             let path = escape(exec.path);
-            match (&rule.matcher, exec.source) {
-                (Matcher::Drift(_), FileSource::Fileless) => format!("Execution of fileless code {path}"),
-                (Matcher::Drift(_), _) => format!("Execution of {path}, which is not part of the image,"),
+            let applet = exec.arguments.and_then(|argv| applet(exec.path, argv));
+            match (&rule.matcher, exec.source, applet) {
+                (Matcher::Drift(_), FileSource::Fileless, _) => format!("Execution of fileless code {path}"),
+                (Matcher::Drift(_), ..) => format!("Execution of {path}, which is not part of the image,"),
+                (_, _, Some(applet)) => format!("Execution of {path} as {}", escape(applet)),
                 _ => format!("Execution of {path}"),
             }
         }
         Activity::File(access) => format!("{} {}", file_act(access.operation), escape(access.path)),
         Activity::Connect(connect) => connection(connect),
         Activity::Syscall(name) => format!("System call {}", escape(name.as_bytes())),
+        Activity::Capability(name) => format!("Use of capability {}", escape(name.as_bytes())),
     };
     let verdict = match (rule.action, rule.enforced) {
         (RuleAction::Alert, true) => "is reported by policy",
@@ -52,10 +58,12 @@ fn file_act(operation: FileOperation) -> &'static str {
 fn connection(connect: &Connect) -> String {
     let Connect { protocol, port, .. } = connect;
     let peer = connect.peer.to_canonical();
+    let (endpoint, protocol) = (SocketAddr::new(peer, *port), protocol.name());
     match connect.direction {
-        Direction::Egress if peer.is_ipv6() => format!("{} connection to [{peer}]:{port}", protocol.name()),
-        Direction::Egress => format!("{} connection to {peer}:{port}", protocol.name()),
-        Direction::Ingress => format!("Acceptance of {} from {peer} on port {port}", protocol.name()),
+        _ if connect.protocol == Protocol::Raw => "Opening of a raw socket".to_owned(),
+        Direction::Egress => format!("{protocol} connection to {endpoint}"),
+        Direction::Ingress => format!("Acceptance of {protocol} from {peer} on port {port}"),
+        Direction::Listen => format!("Listening for {protocol} on {endpoint}"),
     }
 }
 

@@ -136,6 +136,9 @@ pub struct Rule {
     /// Names of system calls, as in the kernel's table (`ptrace`, `syslog`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub syscalls: Option<Vec<String>>,
+    /// Names of Linux capabilities, as in Kubernetes' `securityContext` (`NET_ADMIN`, `SYS_MODULE`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftMatcher>,
 }
@@ -160,10 +163,10 @@ pub enum RuleAction {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ProcessMatcher {
-    /// Base names of the executable, exact.
+    /// Base names of the executable or its [applet](crate::applet), exact.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
-    /// Searched for in the executable's base name.
+    /// Searched for in the base name of the executable and in its applet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name_regex: Option<String>,
     /// Absolute paths in the container, exact, or globs.
@@ -188,7 +191,8 @@ pub struct ProcessMatcher {
     pub except: Option<ExecutableList>,
 }
 
-/// A set of executables: any of the lists.
+/// A set of executables: any of the lists. Of a multi-call program started as an [applet](crate::applet), `names` are
+/// those of applets alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ExecutableList {
@@ -250,13 +254,13 @@ pub struct FileException {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NetworkMatcher {
     pub direction: Direction,
-    /// Networks of the peer, IPv4 or IPv6; any peer where empty.
+    /// Networks of the peer, of the local address for `Listen`, IPv4 or IPv6; any where empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cidrs: Vec<String>,
-    /// `"443"` or `"1-1024"`: of the peer for egress, of the workload for ingress; any where empty.
+    /// `"443"` or `"1-1024"`: of the peer for egress, of the workload otherwise; any where empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<String>,
-    /// Any of TCP and UDP where empty.
+    /// TCP and UDP where empty. `Raw` only for egress, and without any condition on addresses and ports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub protocols: Vec<Protocol>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

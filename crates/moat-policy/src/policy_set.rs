@@ -215,6 +215,7 @@ fn matcher(rule: &Rule) -> Option<Matcher> {
         rule.file.clone().map(|matcher| Matcher::File(Arc::new(matcher))),
         rule.network.clone().map(|matcher| Matcher::Network(Arc::new(matcher))),
         rule.syscalls.clone().map(|names| Matcher::Syscalls(names.into())),
+        rule.capabilities.clone().map(|names| Matcher::Capabilities(names.into())),
         rule.drift.clone().map(|matcher| Matcher::Drift(Arc::new(matcher))),
     ]
     .into_iter()

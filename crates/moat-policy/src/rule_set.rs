@@ -41,6 +41,7 @@ pub enum Matcher {
     File(Arc<model::FileMatcher>),
     Network(Arc<model::NetworkMatcher>),
     Syscalls(Arc<[String]>),
+    Capabilities(Arc<[String]>),
     Drift(Arc<model::DriftMatcher>),
 }
 

@@ -77,10 +77,33 @@ pub struct Explain {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ExplainActivity {
-    Exec { path: String, arguments: Vec<String>, user: Option<u32>, parents: Vec<String>, origin: Origin },
-    File { path: String, operation: FileOperation, executable: String, user: Option<u32> },
-    Connect { direction: Direction, protocol: Protocol, address: std::net::IpAddr, port: u16 },
-    Syscall { name: String },
+    Exec {
+        path: String,
+        arguments: Vec<String>,
+        user: Option<u32>,
+        parents: Vec<String>,
+        origin: Origin,
+    },
+    File {
+        path: String,
+        operation: FileOperation,
+        executable: String,
+        user: Option<u32>,
+    },
+    /// As in [`moat_event::Peer`].
+    Connect {
+        direction: Direction,
+        protocol: Protocol,
+        address: std::net::IpAddr,
+        port: u16,
+    },
+    Syscall {
+        name: String,
+    },
+    /// As a policy names it, without `CAP_`.
+    Capability {
+        name: String,
+    },
 }
 
 /// The answer, for people: which rule decides and why.

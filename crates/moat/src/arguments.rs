@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anstream::ColorChoice;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use moat_event::{FileOperation, Origin, Protocol, Severity};
+use moat_policy::capabilities::capability_number;
 
 /// Runtime security for containers: policies say what workloads may do, the kernel holds them to it.
 #[derive(Debug, Parser)]
@@ -256,7 +257,7 @@ Exit status: 0 it is allowed; 1 it is refused.")]
 }
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("activity").required(true).args(["exec", "read", "write", "file", "connect", "accept", "syscall"]))]
+#[command(group = ArgGroup::new("activity").required(true).args(["exec", "read", "write", "file", "connect", "accept", "listen", "raw_socket", "syscall", "capability"]))]
 pub struct Question {
     /// Pod, or a container without a pod
     #[arg(long, value_name = "NAME", required_unless_present = "policies")]
@@ -283,9 +284,18 @@ pub struct Question {
     /// A connection in, as tcp://ADDRESS:PORT: the peer's address and the workload's port
     #[arg(long, value_name = "URL", value_parser = endpoint, help_heading = "What is attempted, one of")]
     pub accept: Option<Endpoint>,
+    /// Listening on a local address and port, as tcp://0.0.0.0:8080
+    #[arg(long, value_name = "URL", value_parser = endpoint, help_heading = "What is attempted, one of")]
+    pub listen: Option<Endpoint>,
+    /// Opening a raw or packet socket
+    #[arg(long, help_heading = "What is attempted, one of")]
+    pub raw_socket: bool,
     /// A system call by its name
     #[arg(long, value_name = "NAME", help_heading = "What is attempted, one of")]
     pub syscall: Option<String>,
+    /// The use of a Linux capability, e.g. NET_ADMIN
+    #[arg(long, value_name = "NAME", value_parser = capability, help_heading = "What is attempted, one of")]
+    pub capability: Option<String>,
 
     /// With --file: Create, Delete, Rename, Chmod, Chown, Link, Truncate, SetXattr
     #[arg(long, value_parser = operation, requires = "file", help_heading = "Who attempts it")]
@@ -332,7 +342,7 @@ impl From<OriginArgument> for Origin {
     }
 }
 
-/// The other end of a connection.
+/// The other end of a connection, or the workload's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Endpoint {
     pub protocol: Protocol,
@@ -349,6 +359,16 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
         String::from("give an address and a port, e.g. tcp://10.0.0.1:443 or tcp://[2001:db8::1]:443; names are not looked up")
     })?;
     Ok(Endpoint { protocol, address })
+}
+
+/// A capability as policies name it, also where it is written as in C.
+fn capability(text: &str) -> Result<String, String> {
+    let name = text.to_ascii_uppercase();
+    let name = name.strip_prefix("CAP_").unwrap_or(&name);
+    match capability_number(name) {
+        Some(_) => Ok(name.to_owned()),
+        None => Err(String::from("give a name of capabilities(7), e.g. NET_ADMIN")),
+    }
 }
 
 fn severity(text: &str) -> Result<Severity, String> {

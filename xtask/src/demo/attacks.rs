@@ -71,7 +71,7 @@ fn subject(event: &Event) -> String {
     event.file_path.clone().or(peer).or_else(|| event.syscall.clone()).or(executable).unwrap_or_default()
 }
 
-/// Each rule of `examples/` once, at least. They select the label `app=nginx`.
+/// Each rule of `examples/` that guard holds once, at least. They select the label `app=nginx`.
 pub const ATTACKS: &[Attack] = &[
     Attack {
         title: "open a shell in the container",

@@ -1,23 +1,23 @@
 //! The activity that somebody asks about, as the evaluator sees it.
 
-use moat_policy::Activity;
 use moat_policy::activity::{Actor, Connect, Exec, FileAccess, FileSource};
+use moat_policy::{Activity, argv};
 use moat_wire::control::ExplainActivity;
 
 /// Holds the bytes that the activity refers to.
 #[derive(Debug)]
 pub struct Question<'a> {
     asked: &'a ExplainActivity,
-    arguments: String,
+    argv: Vec<u8>,
 }
 
 impl<'a> Question<'a> {
     pub fn new(asked: &'a ExplainActivity) -> Question<'a> {
-        let arguments = match asked {
-            ExplainActivity::Exec { arguments, .. } => arguments.join(" "),
-            _ => String::new(),
+        let argv = match asked {
+            ExplainActivity::Exec { arguments, .. } => argv(arguments),
+            _ => Vec::new(),
         };
-        Question { asked, arguments }
+        Question { asked, argv }
     }
 
     pub fn parents(&self) -> Vec<&[u8]> {
@@ -32,7 +32,7 @@ impl<'a> Question<'a> {
         match self.asked {
             ExplainActivity::Exec { path, user, origin, .. } => Activity::Exec(Exec {
                 path: path.as_bytes(),
-                arguments: Some(self.arguments.as_bytes()),
+                arguments: Some(&self.argv),
                 ancestors: parents,
                 uid: user.unwrap_or(0),
                 origin: *origin,
@@ -50,6 +50,7 @@ impl<'a> Question<'a> {
                 port: *port,
             }),
             ExplainActivity::Syscall { name } => Activity::Syscall(name),
+            ExplainActivity::Capability { name } => Activity::Capability(name),
         }
     }
 }

@@ -162,7 +162,8 @@ fn rules(record: &Record) -> impl PartialEq + std::hash::Hash + '_ {
         Act::File { .. } => 1,
         Act::Connect { .. } => 2,
         Act::Syscall { .. } => 3,
-        Act::Repeated => 4,
+        Act::Capability { .. } => 4,
+        Act::Repeated => 5,
     };
     (record.generation, record.enforced, record.audited, record.outcome, act)
 }

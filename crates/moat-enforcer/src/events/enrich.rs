@@ -6,7 +6,7 @@ use moat_kernel::{Act, Outcome, Record};
 use moat_policy::activity::{Actor, Connect, Exec, FileAccess};
 use moat_policy::model::RuleAction;
 use moat_policy::rule_set::Matcher;
-use moat_policy::{Activity, EffectiveRule, RuleSet};
+use moat_policy::{Activity, EffectiveRule, RuleSet, arguments};
 
 use super::aggregate::{Group, Likeness};
 use super::reason::{Place, Reasons};
@@ -82,9 +82,8 @@ fn event(
     event.policy_name = Some(rule.policy.to_string());
     event.rule = Some(rule.rule.to_string());
     event.severity = rule.severity;
-    let arguments = joined(&record.process.arguments);
     let parent = [record.process.parent_executable.as_slice()];
-    let activity = activity(record, &arguments, &parent);
+    let activity = activity(record, &parent);
     let Some(activity) = activity.filter(|_| group.likeness == Likeness::Identical) else {
         event.message = format!(
             "{} more acts matched rule {} of policy {}, too many different ones in a second to be told apart.",
@@ -135,6 +134,9 @@ fn event_type(act: &Act, rule: Option<&EffectiveRule>) -> EventType {
         (Some(Matcher::File(_)), _) | (None, Act::File { .. }) => EventType::FileAccess,
         (Some(Matcher::Network(_)), _) | (None, Act::Connect { .. }) => EventType::NetworkConnection,
         (Some(Matcher::Syscalls(_)), _) | (None, Act::Syscall { .. }) => EventType::Syscall,
+        (Some(Matcher::Capabilities(_)), _) | (None, Act::Capability { .. }) => {
+            EventType::PrivilegedOperation
+        }
         (None, Act::Repeated) => EventType::System,
     }
 }
@@ -156,6 +158,7 @@ fn details(event: &mut Event, record: &Record) {
             });
         }
         Act::Syscall { name } => event.syscall = Some((*name).to_owned()),
+        Act::Capability { name } => event.capability = Some((*name).to_owned()),
         Act::Repeated => return,
     }
     let process = &record.process;
@@ -173,8 +176,9 @@ fn details(event: &mut Event, record: &Record) {
 }
 
 /// The record's act as the evaluator sees it; `None` where it is not known in detail.
-fn activity<'a>(record: &'a Record, arguments: &'a [u8], parent: &'a [&'a [u8]]) -> Option<Activity<'a>> {
+fn activity<'a>(record: &'a Record, parent: &'a [&'a [u8]]) -> Option<Activity<'a>> {
     let process = &record.process;
+    let arguments = process.arguments.as_slice();
     Some(match &record.act {
         Act::Exec { path, source } => Activity::Exec(Exec {
             path,
@@ -196,20 +200,9 @@ fn activity<'a>(record: &'a Record, arguments: &'a [u8], parent: &'a [&'a [u8]])
             port: *port,
         }),
         Act::Syscall { name } => Activity::Syscall(name),
+        Act::Capability { name } => Activity::Capability(name),
         Act::Repeated => return None,
     })
-}
-
-/// The kernel's `argv`, each with its terminating NUL, as single arguments.
-fn arguments(argv: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let argv = argv.strip_suffix(b"\0").unwrap_or(argv);
-    // An empty vector has no arguments, not one that is empty.
-    argv.split(|byte| *byte == 0).filter(move |_| !argv.is_empty())
-}
-
-/// The argument vector joined by one space.
-fn joined(argv: &[u8]) -> Vec<u8> {
-    arguments(argv).collect::<Vec<_>>().join(&b' ')
 }
 
 fn text(bytes: &[u8]) -> String {

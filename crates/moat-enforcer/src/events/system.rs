@@ -30,6 +30,7 @@ pub fn event(node: &str, severity: Severity, message: String) -> Event {
         file_operation: None,
         peer: None,
         syscall: None,
+        capability: None,
         count: 1,
         loss: None,
     }

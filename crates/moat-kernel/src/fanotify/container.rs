@@ -41,7 +41,8 @@ impl Needs {
                         .iter()
                         .any(|operation| matches!(operation, Read | Write | Truncate | Create));
                 }
-                Matcher::Network(_) | Matcher::Syscalls(_) | Matcher::Drift(_) => {}
+                Matcher::Network(_) | Matcher::Syscalls(_) | Matcher::Capabilities(_) | Matcher::Drift(_) => {
+                }
             }
         }
         needs

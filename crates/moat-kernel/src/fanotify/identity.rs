@@ -101,7 +101,7 @@ fn exact_paths(rules: &RuleSet) -> Vec<Arc<[u8]>> {
                 paths.extend(matcher.allow_only.iter().flat_map(|list| &list.paths));
             }
             Matcher::File(matcher) => paths.extend(&matcher.paths),
-            Matcher::Network(_) | Matcher::Syscalls(_) | Matcher::Drift(_) => {}
+            Matcher::Network(_) | Matcher::Syscalls(_) | Matcher::Capabilities(_) | Matcher::Drift(_) => {}
         }
     }
     paths.retain(|path| !path.contains(['*', '?', '[', '{', '\\']));

@@ -155,16 +155,10 @@ fn judge_start(hold: Hold, scope: &ContainerScope, judge: &Judge, origin: Origin
     process::complete(&mut actor);
     actor.uid = process::uid(hold.pid).unwrap_or_default();
     let source = source_of(hold.pid, scope);
-    let mut joined = fs::read(format!("/proc/{}/cmdline", hold.pid)).unwrap_or_default();
-    joined.pop();
-    for byte in &mut joined {
-        if *byte == 0 {
-            *byte = b' ';
-        }
-    }
+    let argv = fs::read(format!("/proc/{}/cmdline", hold.pid)).unwrap_or_default();
     let activity = Activity::Exec(Exec {
         path: &actor.executable,
-        arguments: Some(&joined),
+        arguments: Some(&argv),
         ancestors: &[],
         uid: actor.uid,
         origin,

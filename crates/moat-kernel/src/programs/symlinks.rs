@@ -99,7 +99,7 @@ impl Follower {
                 self.executables(followed.except.as_mut());
                 Matcher::Drift(Arc::new(followed))
             }
-            Matcher::Network(_) | Matcher::Syscalls(_) => rule.matcher.clone(),
+            Matcher::Network(_) | Matcher::Syscalls(_) | Matcher::Capabilities(_) => rule.matcher.clone(),
         };
         EffectiveRule { matcher, ..rule.clone() }
     }

@@ -274,6 +274,8 @@ impl Builder {
             Matcher::Network(matcher) => self.network(rank, &mut row, matcher)?,
             Matcher::Syscalls(names) => self.syscalls(rank, names)?,
             Matcher::File(matcher) => self.file(rank, &mut row, matcher)?,
+            // No program sees one used.
+            Matcher::Capabilities(_) => {}
         }
         self.rules.push(row);
         Ok(())
@@ -370,11 +372,18 @@ impl Builder {
                 self.ingress = true;
                 2
             }
+            // No program of this driver sees bind and listen.
+            Direction::Listen => return Ok(()),
         };
         let protocols: &[Protocol] =
             if matcher.protocols.is_empty() { &[Protocol::Tcp, Protocol::Udp] } else { &matcher.protocols };
         for protocol in protocols {
-            row.protocols |= 1 << (shift + u16::from(*protocol == Protocol::Udp));
+            row.protocols |= match protocol {
+                Protocol::Tcp => 1 << shift,
+                Protocol::Udp => 2 << shift,
+                // Nor raw sockets made.
+                Protocol::Raw => 0,
+            };
         }
         row.ports = self.ports(&matcher.ports)?;
         self.cidrs(rank, &matcher.cidrs, Side::Match)?;

@@ -1,6 +1,6 @@
 //! Sets of executables.
 
-use super::MatcherError;
+use super::{Applet, MatcherError, Outcome, Program};
 use crate::glob::Glob;
 use crate::model::ExecutableList;
 
@@ -41,17 +41,43 @@ impl Executables {
     }
 
     pub(crate) fn find(&self, path: &[u8]) -> Option<Entry<'_>> {
-        let name = base_name(path);
-        let names =
-            self.names.iter().filter(|entry| entry.as_bytes() == name).map(|entry| Entry::Name(entry));
-        let paths =
-            self.paths.iter().filter(|entry| entry.as_bytes() == path).map(|entry| Entry::Path(entry));
-        let globs = self.globs.iter().filter(|glob| glob.is_match(path)).map(|glob| Entry::Glob(glob.text()));
-        names.chain(paths).chain(globs).next()
+        self.find_name(base_name(path)).or_else(|| self.find_path(path))
     }
 
     pub(crate) fn contains(&self, path: &[u8]) -> bool {
         self.find(path).is_some()
+    }
+
+    pub(crate) fn has_name(&self, name: &[u8]) -> bool {
+        self.find_name(name).is_some()
+    }
+
+    /// Whether a rule that lists these as what it is about means the program: by its file or by its applet.
+    pub(crate) fn mean(&self, program: &Program<'_>) -> Outcome {
+        let applet = || program.applet.is(!self.names.is_empty(), |name| self.has_name(name));
+        if self.contains(program.path) { Outcome::Yes } else { applet() }
+    }
+
+    /// Whether a rule that lists these as harmless lets the program pass. A multi-call program has its applets' power:
+    /// its own name lets none of them pass, only a path of the file does.
+    pub(crate) fn pass(&self, program: &Program<'_>) -> Outcome {
+        if self.find_path(program.path).is_some() {
+            return Outcome::Yes;
+        }
+        match program.applet {
+            Applet::None => self.has_name(base_name(program.path)).into(),
+            applet => applet.is(!self.names.is_empty(), |name| self.has_name(name)),
+        }
+    }
+
+    fn find_name(&self, name: &[u8]) -> Option<Entry<'_>> {
+        self.names.iter().find(|entry| entry.as_bytes() == name).map(|entry| Entry::Name(entry))
+    }
+
+    fn find_path(&self, path: &[u8]) -> Option<Entry<'_>> {
+        let listed = self.paths.iter().find(|entry| entry.as_bytes() == path).map(|entry| Entry::Path(entry));
+        let glob = || self.globs.iter().find(|glob| glob.is_match(path)).map(|glob| Entry::Glob(glob.text()));
+        listed.or_else(glob)
     }
 }
 

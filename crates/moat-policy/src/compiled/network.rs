@@ -41,13 +41,24 @@ impl Peers {
         self.networks.iter().find(|network| network.contains(&peer))
     }
 
+    /// A listed network that listening on all addresses takes in; the unspecified address of IPv6 stands for IPv4's
+    /// too (ip(7), `IPV6_V6ONLY`).
+    fn taken_in(&self, connect: &Connect) -> Option<&IpNet> {
+        let own = connect.peer.to_canonical();
+        let every = connect.direction == Direction::Listen && own.is_unspecified();
+        self.networks.iter().find(|network| every && (own.is_ipv6() || matches!(network, IpNet::V4(_))))
+    }
+
     fn port_range(&self, connect: &Connect) -> Option<&RangeInclusive<u16>> {
         self.ports.iter().find(|range| range.contains(&connect.port))
     }
 
+    fn ports_contain(&self, connect: &Connect) -> bool {
+        self.ports.is_empty() || self.port_range(connect).is_some()
+    }
+
     fn contain(&self, connect: &Connect) -> bool {
-        (self.networks.is_empty() || self.network(connect).is_some())
-            && (self.ports.is_empty() || self.port_range(connect).is_some())
+        (self.networks.is_empty() || self.network(connect).is_some()) && self.ports_contain(connect)
     }
 }
 
@@ -68,10 +79,19 @@ impl NetworkMatcher {
     }
 
     pub(super) fn matches(&self, connect: &Connect) -> bool {
+        let protocol = match self.protocols[..] {
+            [] => connect.protocol != Protocol::Raw,
+            _ => self.protocols.contains(&connect.protocol),
+        };
         self.direction == connect.direction
-            && (self.protocols.is_empty() || self.protocols.contains(&connect.protocol))
-            && self.peers.contain(connect)
+            && protocol
+            && (self.peers.contain(connect) || self.takes_in(connect).is_some())
             && !self.except.as_ref().is_some_and(|except| except.contain(connect))
+    }
+
+    /// The listed network that the workload would listen on among others.
+    pub(crate) fn takes_in(&self, connect: &Connect) -> Option<&IpNet> {
+        self.peers.taken_in(connect).filter(|_| self.peers.ports_contain(connect))
     }
 
     /// The listed network that the peer is in.

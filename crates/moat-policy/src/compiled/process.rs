@@ -2,8 +2,9 @@
 
 use moat_event::Origin;
 
-use super::{Executables, MatcherError, Outcome, Subjects, base_name};
+use super::{Executables, MatcherError, Outcome, Program, Subjects, base_name};
 use crate::activity::{Exec, FileSource};
+use crate::argv;
 use crate::model::{self, OriginMatcher};
 use crate::pattern::Pattern;
 use crate::users::Users;
@@ -35,29 +36,37 @@ impl ProcessMatcher {
     }
 
     pub(super) fn matches(&self, exec: &Exec<'_>) -> Outcome {
-        let narrowed = self.selects(exec.path)
-            && (self.parents.is_empty() || exec.ancestors.iter().any(|path| self.parents.contains(path)))
+        let narrowed = (self.parents.is_empty()
+            || exec.ancestors.iter().any(|path| self.parents.contains(path)))
             && (self.users.is_empty() || self.users.find(exec.uid).is_some())
             && origin_matches(self.origin, exec.origin);
-        match (narrowed, &self.arguments, exec.arguments) {
-            (false, ..) => Outcome::No,
-            (true, None, _) => Outcome::Yes,
-            (true, Some(_), None) => Outcome::NeedsArguments,
-            (true, Some(pattern), Some(arguments)) => pattern.is_match(arguments).into(),
+        if !narrowed {
+            return Outcome::No;
         }
+        let selected = self.selects(&Program::of(exec));
+        let arguments = match (&self.arguments, exec.arguments) {
+            _ if selected == Outcome::No => return Outcome::No,
+            (None, _) => Outcome::Yes,
+            (Some(_), None) => Outcome::NeedsArguments,
+            (Some(pattern), Some(argv)) => pattern.is_match(&argv::joined(argv)).into(),
+        };
+        selected.min(arguments)
     }
 
-    /// Whether the rule can match an execution of `path` at all.
-    pub(crate) fn selects(&self, path: &[u8]) -> bool {
+    /// Whether the rule can match an execution of the program at all.
+    pub(crate) fn selects(&self, program: &Program<'_>) -> Outcome {
         let selected = match &self.allow_only {
-            Some(allowed) => !allowed.contains(path),
-            None => {
-                self.selects_every_executable()
-                    || self.executables.contains(path)
-                    || self.name_regex.as_ref().is_some_and(|pattern| pattern.is_match(base_name(path)))
-            }
+            Some(allowed) => !allowed.pass(program),
+            None if self.selects_every_executable() => Outcome::Yes,
+            None => self.executables.mean(program).max(self.regex_means(program)),
         };
-        selected && !self.except.contains(path)
+        selected.min(!self.except.pass(program))
+    }
+
+    fn regex_means(&self, program: &Program<'_>) -> Outcome {
+        let Some(pattern) = &self.name_regex else { return Outcome::No };
+        let by_file = Outcome::from(pattern.is_match(base_name(program.path)));
+        by_file.max(program.applet.is(true, |name| pattern.is_match(name)))
     }
 
     /// Whether no list says which executables, so that all are meant.
@@ -87,17 +96,17 @@ impl DriftMatcher {
         Ok(DriftMatcher { execute: model.execute, fileless: model.fileless, except })
     }
 
-    pub(super) fn matches(&self, exec: &Exec<'_>) -> bool {
+    pub(super) fn matches(&self, exec: &Exec<'_>) -> Outcome {
         let drifted = match exec.source {
             FileSource::Image => false,
             FileSource::Added => self.execute,
             FileSource::Fileless => self.fileless,
         };
-        drifted && self.concerns(exec.path)
+        Outcome::from(drifted).min(!self.except.pass(&Program::of(exec)))
     }
 
-    /// Whether the rule can match an execution of `path` at all.
-    pub(crate) fn concerns(&self, path: &[u8]) -> bool {
-        (self.execute || self.fileless) && !self.except.contains(path)
+    /// Whether the rule can match an execution of the program at all.
+    pub(crate) fn concerns(&self, program: &Program<'_>) -> Outcome {
+        Outcome::from(self.execute || self.fileless).min(!self.except.pass(program))
     }
 }

@@ -1,6 +1,10 @@
 //! Why a rule matches, clause by clause.
 
-use super::{Entry, FileMatcher, Matcher, NetworkMatcher, Outcome, ProcessMatcher, base_name};
+use moat_event::{Direction, Protocol};
+
+use super::{
+    Applet, Entry, FileMatcher, Matcher, NetworkMatcher, Outcome, ProcessMatcher, Program, base_name,
+};
 use crate::activity::{Activity, Connect, Exec, FileAccess, FileSource};
 use crate::escape::escape;
 use crate::model::OriginMatcher;
@@ -19,6 +23,9 @@ impl Matcher {
             (Matcher::Syscalls(_), Activity::Syscall(name)) => {
                 vec![format!("system call `{}` is in syscalls", escape(name.as_bytes()))]
             }
+            (Matcher::Capabilities(_), Activity::Capability(name)) => {
+                vec![format!("capability `{}` is in capabilities", escape(name.as_bytes()))]
+            }
             _ => Vec::new(),
         };
         clauses.join("; ")
@@ -26,18 +33,7 @@ impl Matcher {
 }
 
 fn process_clauses(process: &ProcessMatcher, exec: &Exec<'_>) -> Vec<String> {
-    let (path, name) = (escape(exec.path), escape(base_name(exec.path)));
-    let selector = if process.allow_only.is_some() {
-        format!("executable `{path}` is not in allowOnly")
-    } else {
-        match (process.executables.find(exec.path), &process.name_regex) {
-            (Some(Entry::Name(_)), _) => format!("executable name `{name}` is in names"),
-            (Some(Entry::Path(_)), _) => format!("executable `{path}` is in paths"),
-            (Some(Entry::Glob(glob)), _) => format!("executable `{path}` matches `{}`", quote(glob)),
-            (None, Some(regex)) => format!("executable name `{name}` matches `{}`", quote(regex.text())),
-            (None, None) => "every executable is meant".to_owned(),
-        }
-    };
+    let selector = selector_clause(process, &Program::of(exec));
     let arguments =
         process.arguments.as_ref().map(|pattern| format!("arguments match `{}`", quote(pattern.text())));
     let parent = exec.ancestors.iter().enumerate().find_map(|(generation, path)| {
@@ -55,6 +51,36 @@ fn process_clauses(process: &ProcessMatcher, exec: &Exec<'_>) -> Vec<String> {
     };
     let user = process.users.find(exec.uid).map(|name| user_clause(name, exec.uid));
     [Some(selector), arguments, parent, user, origin].into_iter().flatten().collect()
+}
+
+fn selector_clause(process: &ProcessMatcher, program: &Program<'_>) -> String {
+    let (path, name) = (escape(program.path), base_name(program.path));
+    let applet = match program.applet {
+        Applet::Known(applet) => Some((applet, format!("applet `{}` of `{path}`", escape(applet)))),
+        Applet::None | Applet::Unknown => None,
+    };
+    if process.allow_only.is_some() {
+        let program = applet.map_or_else(|| format!("executable `{path}`"), |(_, described)| described);
+        return format!("{program} is not in allowOnly");
+    }
+    match process.executables.find(program.path) {
+        Some(Entry::Name(name)) => return format!("executable name `{}` is in names", quote(name)),
+        Some(Entry::Path(_)) => return format!("executable `{path}` is in paths"),
+        Some(Entry::Glob(glob)) => return format!("executable `{path}` matches `{}`", quote(glob)),
+        None => {}
+    }
+    let regex = process.name_regex.as_ref();
+    match (applet, regex) {
+        (Some((applet, described)), _) if process.executables.has_name(applet) => {
+            format!("{described} is in names")
+        }
+        (_, Some(regex)) if regex.is_match(name) => {
+            format!("executable name `{}` matches `{}`", escape(name), quote(regex.text()))
+        }
+        (Some((_, described)), Some(regex)) => format!("{described} matches `{}`", quote(regex.text())),
+        _ if process.selects_every_executable() => "every executable is meant".to_owned(),
+        _ => format!("which applet of `{path}` it is decides, and the arguments are not known"),
+    }
 }
 
 fn drift_clause(exec: &Exec<'_>) -> String {
@@ -88,16 +114,21 @@ fn file_clauses(file: &FileMatcher, access: &FileAccess<'_>) -> Vec<String> {
 }
 
 fn network_clauses(network: &NetworkMatcher, connect: &Connect) -> Vec<String> {
+    let protocol = network.lists_protocols().then(|| format!("protocol is {}", connect.protocol.name()));
+    if connect.protocol == Protocol::Raw {
+        return protocol.into_iter().collect();
+    }
     let peer = connect.peer.to_canonical();
-    let peer = match network.network(connect) {
-        Some(listed) => format!("peer {peer} is in {listed}"),
-        None => format!("peer {peer}: every peer is meant"),
+    let role = if connect.direction == Direction::Listen { "address" } else { "peer" };
+    let peer = match (network.network(connect), network.takes_in(connect)) {
+        (Some(listed), _) => format!("{role} {peer} is in {listed}"),
+        (None, Some(listed)) => format!("{role} {peer} stands for all, also those in {listed}"),
+        (None, None) => format!("{role} {peer}: every {role} is meant"),
     };
     let ports = network.port_range(connect).map(|range| match (range.start(), range.end()) {
         (first, last) if first == last => format!("port {first} is in ports"),
         (first, last) => format!("port {} is in {first}-{last}", connect.port),
     });
-    let protocol = network.lists_protocols().then(|| format!("protocol is {}", connect.protocol.name()));
     [Some(peer), ports, protocol].into_iter().flatten().collect()
 }
 

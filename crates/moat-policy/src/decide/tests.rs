@@ -45,7 +45,7 @@ fn process(matcher: ProcessMatcher) -> Evaluator {
 fn exec(path: &str) -> Exec<'_> {
     Exec {
         path: path.as_bytes(),
-        arguments: Some(b"x"),
+        arguments: Some(b"x\0"),
         ancestors: &[],
         uid: 1000,
         origin: Origin::Entrypoint,
@@ -104,7 +104,7 @@ fn narrowing_clauses_must_all_hold() {
     });
     let all = Exec {
         path: b"/bin/sh",
-        arguments: Some(b"sh -c id"),
+        arguments: Some(b"sh\0-c\0id\0"),
         ancestors: &[b"/bin/dash", b"/usr/sbin/nginx"],
         uid: 33,
         origin: Origin::ExecSession,
@@ -115,7 +115,7 @@ fn narrowing_clauses_must_all_hold() {
         (Exec { uid: 7, ..all }, true),
         (Exec { ancestors: &[b"/usr/bin/php"], ..all }, true),
         (Exec { path: b"/bin/bash", ..all }, false),
-        (Exec { arguments: Some(b"sh -ci"), ..all }, false),
+        (Exec { arguments: Some(b"sh\0-ci\0"), ..all }, false),
         (Exec { ancestors: &[b"/usr/local/bin/php"], ..all }, false),
         (Exec { ancestors: &[], ..all }, false),
         (Exec { uid: 0, ..all }, false),
@@ -210,10 +210,123 @@ fn unknown_arguments_are_asked_for_only_where_they_could_decide() {
     assert_eq!(evaluator.decide(&unknown("/bin/ls")).enforced, Verdict::NeedsArguments);
     assert_eq!(evaluator.decide(&unknown("/bin/cat")).enforced, Verdict::NoMatch);
 
-    let known = Activity::Exec(Exec { arguments: Some(b"sh top secret"), ..exec("/bin/sh") });
+    let known = Activity::Exec(Exec { arguments: Some(b"sh\0top secret\0"), ..exec("/bin/sh") });
     assert_eq!(name(evaluator.decide(&known).enforced).as_deref(), Some("first"));
-    let other = Activity::Exec(Exec { arguments: Some(b"sh"), ..exec("/bin/sh") });
+    let other = Activity::Exec(Exec { arguments: Some(b"sh\0"), ..exec("/bin/sh") });
     assert_eq!(name(evaluator.decide(&other).enforced).as_deref(), Some("second"));
+}
+
+/// A program with its arguments, each of which ends with a NUL.
+fn started<'a>(path: &'a str, argv: &'a str) -> Activity<'a> {
+    Activity::Exec(Exec { arguments: Some(argv.as_bytes()), ..exec(path) })
+}
+
+#[test]
+fn rules_mean_a_multicall_program_by_its_file_and_by_its_applet() {
+    let by_name = process(ProcessMatcher { names: list(&["wget", "toybox"]), ..ProcessMatcher::default() });
+    let by_regex =
+        process(ProcessMatcher { name_regex: Some("^(wget|toybox)$".into()), ..ProcessMatcher::default() });
+    let excepted = process(ProcessMatcher {
+        names: list(&["wget", "toybox", "cat"]),
+        except: Some(ExecutableList { names: list(&["cat"]), ..ExecutableList::default() }),
+        ..ProcessMatcher::default()
+    });
+    for (path, argv, denied) in [
+        ("/bin/busybox", "wget\0http://a\0", true),
+        ("/bin/busybox", "/bin/wget\0", true),
+        ("/bin/busybox", "busybox\0wget\0", true),
+        ("/bin/busybox", "-wget\0", true),
+        ("/bin/busybox", "cat\0wget\0", false),
+        ("/bin/busybox", "busybox wget\0", false),
+        ("/bin/busybox", "busybox\0", false),
+        ("/bin/toybox", "toybox\0", true),
+        ("/bin/toybox", "ls\0", true),
+        ("/usr/bin/wget", "x\0", true),
+        ("/bin/sh", "wget\0", false),
+    ] {
+        for evaluator in [&by_name, &by_regex, &excepted] {
+            check(evaluator, started(path, argv), denied);
+        }
+    }
+    check(&excepted, started("/bin/toybox", "cat\0"), false);
+}
+
+#[test]
+fn what_passes_by_name_is_the_applet_and_not_the_multicall_program() {
+    let allow = |list| process(ProcessMatcher { allow_only: Some(list), ..ProcessMatcher::default() });
+    let by_name = |names| ExecutableList { names: list(names), ..ExecutableList::default() };
+    let file = allow(by_name(&["busybox"]));
+    let applet = allow(by_name(&["cat"]));
+    let path = allow(ExecutableList { paths: list(&["/bin/busybox"]), ..ExecutableList::default() });
+    let glob = allow(ExecutableList { path_globs: list(&["/bin/*"]), ..ExecutableList::default() });
+    for (argv, [by_file, by_applet]) in [
+        ("busybox\0", [true, false]),
+        ("busybox\0wget\0", [false, false]),
+        ("wget\0", [false, false]),
+        ("busybox\0cat\0", [false, true]),
+        ("/bin/cat\0/etc/passwd\0", [false, true]),
+        ("busybox\0--list\0", [false, false]),
+    ] {
+        let activity = started("/bin/busybox", argv);
+        check(&file, activity, !by_file);
+        check(&applet, activity, !by_applet);
+        check(&path, activity, false);
+        check(&glob, activity, false);
+    }
+    check(&applet, started("/bin/cat", "busybox\0wget\0"), false);
+
+    let drift = only(rule_set::Matcher::Drift(
+        DriftMatcher { execute: true, fileless: false, except: Some(by_name(&["cat", "busybox"])) }.into(),
+    ));
+    for (argv, denied) in [("cat\0", false), ("busybox\0", false), ("wget\0", true), ("busybox\0sh\0", true)]
+    {
+        let exec =
+            Exec { arguments: Some(argv.as_bytes()), source: FileSource::Added, ..exec("/tmp/busybox") };
+        check(&drift, Activity::Exec(exec), denied);
+    }
+}
+
+#[test]
+fn the_applet_is_asked_for_only_where_it_could_decide() {
+    use Asked::{Allowed, Denied, Unknown};
+
+    #[derive(Debug, PartialEq)]
+    enum Asked {
+        Denied,
+        Allowed,
+        Unknown,
+    }
+    let names = |names: &[&str]| ExecutableList { names: list(names), ..ExecutableList::default() };
+    let paths = |paths: &[&str]| ExecutableList { paths: list(paths), ..ExecutableList::default() };
+    let rule = ProcessMatcher::default;
+    for (matcher, busybox, shell) in [
+        (ProcessMatcher { names: list(&["wget"]), ..rule() }, Unknown, Allowed),
+        (ProcessMatcher { names: list(&["busybox", "sh"]), ..rule() }, Denied, Denied),
+        (ProcessMatcher { name_regex: Some("^w".into()), ..rule() }, Unknown, Allowed),
+        (ProcessMatcher { paths: list(&["/bin/busybox"]), ..rule() }, Denied, Allowed),
+        (ProcessMatcher { paths: list(&["/bin/sh"]), ..rule() }, Allowed, Denied),
+        (ProcessMatcher { users: list(&["1000"]), ..rule() }, Denied, Denied),
+        (ProcessMatcher { users: list(&["1000"]), except: Some(names(&["ls"])), ..rule() }, Unknown, Denied),
+        (ProcessMatcher { names: list(&["wget"]), users: list(&["7"]), ..rule() }, Allowed, Allowed),
+        (
+            ProcessMatcher { names: list(&["w"]), except: Some(paths(&["/bin/busybox"])), ..rule() },
+            Allowed,
+            Allowed,
+        ),
+        (ProcessMatcher { allow_only: Some(names(&["busybox"])), ..rule() }, Unknown, Denied),
+        (ProcessMatcher { allow_only: Some(paths(&["/bin/busybox"])), ..rule() }, Allowed, Denied),
+        (ProcessMatcher { allow_only: Some(paths(&["/bin/sh"])), ..rule() }, Denied, Allowed),
+    ] {
+        let described = format!("{matcher:?}");
+        let evaluator = process(matcher);
+        let ask =
+            |path| match evaluator.decide(&Activity::Exec(Exec { arguments: None, ..exec(path) })).enforced {
+                Verdict::NoMatch => Allowed,
+                Verdict::Match { .. } => Denied,
+                Verdict::NeedsArguments => Unknown,
+            };
+        assert_eq!((ask("/bin/busybox"), ask("/bin/sh")), (busybox, shell), "{described}");
+    }
 }
 
 #[test]
@@ -322,6 +435,76 @@ fn empty_network_lists_are_all() {
 }
 
 #[test]
+fn listening_is_judged_by_the_local_address_and_port() {
+    let listen = |cidrs: &[&str], except: Option<NetworkException>| {
+        network(NetworkMatcher {
+            direction: Direction::Listen,
+            cidrs: list(cidrs),
+            ports: list(&["1-1023"]),
+            protocols: vec![Protocol::Tcp],
+            except,
+        })
+    };
+    let at = |address, port, protocol| {
+        Activity::Connect(Connect { direction: Direction::Listen, ..connect(address, port, protocol) })
+    };
+    let evaluator = listen(&["10.0.0.0/8"], None);
+    for (address, port, protocol, denied) in [
+        ("10.1.2.3", 80, Protocol::Tcp, true),
+        ("10.1.2.3", 80, Protocol::Udp, false),
+        ("10.1.2.3", 8080, Protocol::Tcp, false),
+        ("10.1.2.3", 0, Protocol::Tcp, false),
+        ("127.0.0.1", 80, Protocol::Tcp, false),
+        // All addresses are this one too.
+        ("0.0.0.0", 80, Protocol::Tcp, true),
+        ("::", 80, Protocol::Tcp, true),
+        ("0.0.0.0", 8080, Protocol::Tcp, false),
+        ("::1", 80, Protocol::Tcp, false),
+    ] {
+        check(&evaluator, at(address, port, protocol), denied);
+    }
+    let of_ipv6 = listen(&["2001:db8::/32"], None);
+    check(&of_ipv6, at("::", 80, Protocol::Tcp), true);
+    check(&of_ipv6, at("0.0.0.0", 80, Protocol::Tcp), false);
+
+    let local = NetworkException { cidrs: list(&["127.0.0.0/8"]), ports: Vec::new() };
+    let but_local = listen(&[], Some(local));
+    check(&but_local, at("127.0.0.1", 80, Protocol::Tcp), false);
+    check(&but_local, at("0.0.0.0", 80, Protocol::Tcp), true);
+
+    check(&evaluator, Activity::Connect(connect("10.1.2.3", 80, Protocol::Tcp)), false);
+    check(&network(egress()), at("10.1.2.3", 80, Protocol::Tcp), false);
+    let connection = network(NetworkMatcher { cidrs: list(&["10.0.0.0/8"]), ..egress() });
+    check(&connection, Activity::Connect(connect("0.0.0.0", 80, Protocol::Tcp)), false);
+    assert_eq!(
+        evaluator.reason(0, &at("::", 80, Protocol::Tcp)),
+        "address :: stands for all, also those in 10.0.0.0/8; port 80 is in 1-1023; protocol is TCP"
+    );
+}
+
+#[test]
+fn raw_sockets_are_meant_only_where_listed() {
+    let of = |protocols| network(NetworkMatcher { protocols, ..egress() });
+    let raw = Activity::Connect(connect("0.0.0.0", 0, Protocol::Raw));
+    check(&of(vec![]), raw, false);
+    check(&of(vec![Protocol::Tcp, Protocol::Udp]), raw, false);
+    let listed = of(vec![Protocol::Udp, Protocol::Raw]);
+    check(&listed, raw, true);
+    check(&listed, Activity::Connect(connect("192.0.2.1", 53, Protocol::Udp)), true);
+    check(&listed, Activity::Connect(connect("192.0.2.1", 53, Protocol::Tcp)), false);
+    assert_eq!(listed.reason(0, &raw), "protocol is Raw");
+}
+
+#[test]
+fn capabilities_match_by_name() {
+    let evaluator = only(rule_set::Matcher::Capabilities(list(&["NET_ADMIN", "BPF"]).into()));
+    check(&evaluator, Activity::Capability("BPF"), true);
+    check(&evaluator, Activity::Capability("SYS_ADMIN"), false);
+    check(&evaluator, Activity::Syscall("BPF"), false);
+    assert_eq!(evaluator.reason(0, &Activity::Capability("BPF")), "capability `BPF` is in capabilities");
+}
+
+#[test]
 fn drift_clauses() {
     use FileSource::{Added, Fileless, Image};
 
@@ -386,7 +569,7 @@ fn reasons_name_each_clause() {
     });
     let activity = Exec {
         path: b"/tmp/\n/sh",
-        arguments: Some(b"sh -c id"),
+        arguments: Some(b"sh\0-c\0id\0"),
         ancestors: &[b"/bin/dash", b"/usr/sbin/nginx"],
         uid: 33,
         origin: Origin::ExecSession,
@@ -403,6 +586,25 @@ fn reasons_name_each_clause() {
     assert_eq!(
         allow_list.reason(0, &Activity::Exec(exec("/a\n\u{202e}b"))),
         r"executable `/a\n\u{202e}b` is not in allowOnly"
+    );
+    assert_eq!(
+        allow_list.reason(0, &started("/bin/busybox", "wget\0")),
+        "applet `wget` of `/bin/busybox` is not in allowOnly"
+    );
+    let applets = process(ProcessMatcher {
+        names: list(&["wget"]),
+        name_regex: Some("^n?c$".into()),
+        ..ProcessMatcher::default()
+    });
+    for (argv, reason) in [
+        ("wget\0", "applet `wget` of `/bin/busybox` is in names"),
+        ("busybox\0nc\0", "applet `nc` of `/bin/busybox` matches `^n?c$`"),
+    ] {
+        assert_eq!(applets.reason(0, &started("/bin/busybox", argv)), reason);
+    }
+    assert_eq!(
+        applets.reason(0, &Activity::Exec(Exec { arguments: None, ..exec("/bin/busybox") })),
+        "which applet of `/bin/busybox` it is decides, and the arguments are not known"
     );
     let connection = network(NetworkMatcher {
         cidrs: list(&["10.0.0.0/8"]),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use regex_automata::{Input, MatchKind, PatternSet, meta};
 
 use super::candidates::Candidates;
-use crate::compiled::{ProcessMatcher, base_name};
+use crate::compiled::{Applet, ProcessMatcher, Program, base_name};
 use crate::glob::{Glob, Shape};
 use crate::pattern;
 
@@ -15,6 +15,8 @@ pub(super) struct PathIndex {
     /// Rules that may match any path.
     every: Vec<u32>,
     names: Lists,
+    /// Rules that look at a name, by whichever list or expression.
+    named: Vec<u32>,
     paths: Lists,
     /// By directory; see [`Shape::Below`].
     below: Lists,
@@ -47,6 +49,20 @@ impl PathIndex {
         self.path_patterns.find(path, &mut candidates);
         candidates
     }
+
+    /// A superset of the rules that match the program, ascending.
+    pub(super) fn program_candidates(&self, program: &Program<'_>) -> Candidates<'_> {
+        let mut candidates = self.candidates(program.path);
+        match program.applet {
+            Applet::None => {}
+            Applet::Known(name) => {
+                candidates.add(self.names.get(name));
+                self.name_patterns.find(name, &mut candidates);
+            }
+            Applet::Unknown => candidates.add(Some(&self.named)),
+        }
+        candidates
+    }
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +77,9 @@ impl PathIndexBuilder {
         if process.allow_only.is_some() || process.selects_every_executable() {
             self.index.every.push(rule);
             return;
+        }
+        if !process.executables.names.is_empty() || process.name_regex.is_some() {
+            push(&mut self.index.named, rule);
         }
         for name in &process.executables.names {
             push(self.index.names.entry(name.clone().into_bytes()).or_default(), rule);

@@ -15,8 +15,9 @@ use crate::model::{
 use crate::rule_set::{self, EffectiveRule};
 use crate::{Evaluator, decide};
 
-const NAMES: &[&str] = &["sh", "bash", "nginx", "id"];
-const PATHS: &[&str] = &["/bin/sh", "/usr/bin/id", "/tmp/x", "/etc/passwd", "/etc/ssl/key", "/etc", "/"];
+const NAMES: &[&str] = &["sh", "bash", "nginx", "id", "busybox"];
+const PATHS: &[&str] =
+    &["/bin/sh", "/bin/busybox", "/usr/bin/id", "/tmp/x", "/etc/passwd", "/etc/ssl/key", "/etc", "/"];
 const GLOBS: &[&str] =
     &["/bin/*", "/tmp/**", "/**", "/etc/**", "/etc/*", "/usr/*/id", "/etc/passwd", "/{bin,tmp}/?*", "**/key"];
 const NAME_PATTERNS: &[&str] = &["^(ba|z)?sh$", "s", "", "^nginx", r"\bid\b", "[^a-z]"];
@@ -102,10 +103,10 @@ fn network() -> impl Strategy<Value = rule_set::Matcher> {
     let except =
         (some(&["10.1.0.0/16"]), some(&["80"])).prop_map(|(cidrs, ports)| NetworkException { cidrs, ports });
     (
-        select(&[Direction::Egress, Direction::Ingress][..]),
+        select(&[Direction::Egress, Direction::Ingress, Direction::Listen][..]),
         some(&["10.0.0.0/8", "10.1.0.0/16", "::/0"]),
         some(&["80", "1-100"]),
-        subsequence(&[Protocol::Tcp, Protocol::Udp][..], 0..=2),
+        subsequence(&[Protocol::Tcp, Protocol::Udp, Protocol::Raw][..], 0..=3),
         prop::option::weighted(0.3, except),
     )
         .prop_map(|(direction, cidrs, ports, protocols, except)| {
@@ -126,6 +127,7 @@ fn matcher() -> impl Strategy<Value = rule_set::Matcher> {
         1 => network(),
         1 => drift(),
         1 => some(&["ptrace", "bpf"]).prop_map(|names| rule_set::Matcher::Syscalls(names.into())),
+        1 => some(&["BPF", "CHOWN"]).prop_map(|names| rule_set::Matcher::Capabilities(names.into())),
     ]
 }
 
@@ -180,6 +182,7 @@ enum Act {
     },
     Connect(Connect),
     Syscall(&'static str),
+    Capability(&'static str),
 }
 
 impl Act {
@@ -200,6 +203,7 @@ impl Act {
             }),
             Act::Connect(connect) => Activity::Connect(*connect),
             Act::Syscall(name) => Activity::Syscall(name),
+            Act::Capability(name) => Activity::Capability(name),
         })
     }
 }
@@ -207,6 +211,8 @@ impl Act {
 const TOUCHED: &[&str] = &[
     "/bin/sh",
     "/bin/bash",
+    "/bin/busybox",
+    "/tmp/toybox",
     "/usr/bin/id",
     "/tmp/x",
     "/tmp",
@@ -223,7 +229,7 @@ const ANCESTORS: &[&[u8]] = &[b"/usr/sbin/nginx", b"/bin/sh", b"/bin/bash"];
 fn act() -> impl Strategy<Value = Act> {
     let exec = (
         select(TOUCHED),
-        prop::option::of(select(&["sh -c id", "x", ""][..])),
+        prop::option::of(select(&["sh\0-c\0id\0", "busybox\0id\0", "busybox\0", "x\0", ""][..])),
         subsequence(ANCESTORS, 0..=3),
         select(&[0, 7, 33, 1000][..]),
         select(&[Origin::Entrypoint, Origin::ExecSession][..]),
@@ -249,17 +255,19 @@ fn act() -> impl Strategy<Value = Act> {
         Ipv4Addr::new(10, 2, 2, 3).into(),
         "::ffff:10.1.2.3".parse().unwrap(),
         "2001:db8::1".parse().unwrap(),
+        "::".parse().unwrap(),
+        Ipv4Addr::UNSPECIFIED.into(),
     ];
     let connect = (
-        select(&[Direction::Egress, Direction::Ingress][..]),
-        select(&[Protocol::Tcp, Protocol::Udp][..]),
+        select(&[Direction::Egress, Direction::Ingress, Direction::Listen][..]),
+        select(&[Protocol::Tcp, Protocol::Udp, Protocol::Raw][..]),
         select(peers),
         select(&[1u16, 80, 443][..]),
     )
         .prop_map(|(direction, protocol, peer, port)| {
             Act::Connect(Connect { direction, protocol, peer, port })
         });
-    prop_oneof![4 => exec, 3 => file, 1 => connect, 1 => select(&["ptrace", "read"][..]).prop_map(Act::Syscall)]
+    prop_oneof![4 => exec, 3 => file, 1 => connect, 1 => select(&["ptrace", "read"][..]).prop_map(Act::Syscall), 1 => select(&["BPF", "KILL"][..]).prop_map(Act::Capability)]
 }
 
 fn users() -> Users {
@@ -301,7 +309,7 @@ proptest! {
                         concerned
                     }
                     Activity::File(access) => index.concerns_file(access.path),
-                    Activity::Connect(_) | Activity::Syscall(_) => true,
+                    Activity::Connect(_) | Activity::Syscall(_) | Activity::Capability(_) => true,
                 };
                 let decision = index.decide(activity);
                 if !concerned {

@@ -1,3 +1,4 @@
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use moat_event::{Origin, Protocol, Severity};
@@ -41,6 +42,16 @@ fn every_act_has_its_sentence() {
         let peer = peer.parse().unwrap();
         Activity::Connect(Connect { direction, protocol: Protocol::Tcp, peer, port: 443 })
     };
+    let raw = Activity::Connect(Connect {
+        direction: Direction::Egress,
+        protocol: Protocol::Raw,
+        peer: Ipv4Addr::UNSPECIFIED.into(),
+        port: 0,
+    });
+    let applet = match exec(b"/bin/busybox", FileSource::Image) {
+        Activity::Exec(exec) => Activity::Exec(Exec { arguments: Some(b"/x/wg\x1bet\0"), ..exec }),
+        other => other,
+    };
     let sentences = [
         message(&block, &exec(b"/bin/sh", FileSource::Image), "nginx"),
         message(&drift, &exec(b"/tmp/x", FileSource::Added), "nginx"),
@@ -49,9 +60,13 @@ fn every_act_has_its_sentence() {
         message(&block, &connect(Direction::Egress, "::ffff:10.0.0.1"), "nginx"),
         message(&block, &connect(Direction::Egress, "2001:db8::1"), "nginx"),
         message(&block, &connect(Direction::Ingress, "10.0.0.1"), "nginx"),
+        message(&block, &connect(Direction::Listen, "::"), "nginx"),
+        message(&block, &raw, "nginx"),
+        message(&block, &applet, "nginx"),
         message(&block, &Activity::Syscall("ptrace"), "nginx"),
+        message(&block, &Activity::Capability("NET_ADMIN"), "nginx"),
     ];
-    insta::assert_snapshot!(sentences.join("\n"), @"
+    insta::assert_snapshot!(sentences.join("\n"), @r"
     Execution of /bin/sh by nginx container is prohibited by policy.
     Execution of /tmp/x, which is not part of the image, by nginx container is prohibited by policy.
     Execution of fileless code /memfd:x by nginx container is prohibited by policy.
@@ -59,7 +74,11 @@ fn every_act_has_its_sentence() {
     TCP connection to 10.0.0.1:443 by nginx container is prohibited by policy.
     TCP connection to [2001:db8::1]:443 by nginx container is prohibited by policy.
     Acceptance of TCP from 10.0.0.1 on port 443 by nginx container is prohibited by policy.
+    Listening for TCP on [::]:443 by nginx container is prohibited by policy.
+    Opening of a raw socket by nginx container is prohibited by policy.
+    Execution of /bin/busybox as wg\u{1b}et by nginx container is prohibited by policy.
     System call ptrace by nginx container is prohibited by policy.
+    Use of capability NET_ADMIN by nginx container is prohibited by policy.
     ");
 }
 

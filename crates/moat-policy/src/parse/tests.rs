@@ -155,6 +155,7 @@ fn matchers_that_match_nothing_or_everything() {
         ("empty_file", rule("file: {}\n").replace("{}", "{ paths: [], operations: [] }")),
         ("empty_network_except", rule("network: { direction: Ingress, except: {} }\n")),
         ("empty_syscalls", rule("syscalls: []\n")),
+        ("empty_capabilities", rule("capabilities: []\n")),
         ("empty_drift", rule("drift: { execute: false }\n")),
         ("empty_string", rule("process: { names: [\"\"] }\n")),
         ("empty_regex", rule("process: { argsRegex: \"\" }\n")),
@@ -197,6 +198,16 @@ fn networks_and_system_calls() {
         ("port_reversed", rule("network: { direction: Egress, ports: [\"90-80\"] }\n")),
         ("port_not_one", rule("network: { direction: Egress, ports: [https] }\n")),
         ("protocol_unknown", rule("network: { direction: Egress, protocols: [tcp] }\n")),
+        (
+            "raw_socket_with_peers",
+            rule(
+                "network: { direction: Ingress, protocols: [TCP, Raw], cidrs: [10.0.0.0/8], ports: [\"1\"], except: { ports: [\"2\"] } }\n",
+            ),
+        ),
+        ("capability_of_c", rule("capabilities: [CAP_NET_ADMIN]\n")),
+        ("capability_lower_case", rule("capabilities: [net_admin]\n")),
+        ("capability_misspelt", rule("capabilities: [SYS_ADMN]\n")),
+        ("capability_unknown", rule("capabilities: [ALL]\n")),
         ("syscall_misspelt", rule("syscalls: [ptrac]\n")),
         ("syscall_unknown", rule("syscalls: [frobnicate]\n")),
     ]);
@@ -324,6 +335,7 @@ fn every_example_is_valid_and_enforced() {
         "nginx-allow-list",
         "no-dangerous-syscalls",
         "no-egress",
+        "no-privileges",
         "no-shells",
         "read-only-etc",
     ];

@@ -24,6 +24,7 @@ fn rule(name: &str, action: RuleAction, allow_list: bool) -> Rule {
         file: None,
         network: None,
         syscalls: None,
+        capabilities: None,
         drift: None,
     }
 }

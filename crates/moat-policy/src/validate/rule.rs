@@ -1,6 +1,8 @@
 //! Checks of a rule and its matcher.
 
 use super::{Report, text};
+use moat_event::{Direction, Protocol};
+
 use crate::model::{DriftMatcher, ExecutableList, FileMatcher, NetworkMatcher, ProcessMatcher, Rule};
 
 impl Report {
@@ -11,6 +13,7 @@ impl Report {
             ("file", rule.file.is_some()),
             ("network", rule.network.is_some()),
             ("syscalls", rule.syscalls.is_some()),
+            ("capabilities", rule.capabilities.is_some()),
             ("drift", rule.drift.is_some()),
         ];
         let given: Vec<&str> = given.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
@@ -18,7 +21,7 @@ impl Report {
             [] => self.problem(
                 "the rule matches nothing: it has no matcher",
                 "this rule",
-                "give it one of `process`, `file`, `network`, `syscalls` and `drift`",
+                "give it one of `process`, `file`, `network`, `syscalls`, `capabilities` and `drift`",
             ),
             [_] => {}
             _ => {
@@ -42,6 +45,15 @@ impl Report {
                 });
             }
             self.list("syscalls", names, text::syscall);
+        }
+        if let Some(names) = &rule.capabilities {
+            if names.is_empty() {
+                self.field("capabilities", |report| {
+                    let help = "list them: [NET_ADMIN, SYS_MODULE]";
+                    report.problem("the rule names no capability", "empty", help);
+                });
+            }
+            self.list("capabilities", names, text::capability);
         }
         if let Some(matcher) = &rule.drift {
             self.field("drift", |report| report.drift(matcher));
@@ -130,6 +142,9 @@ impl Report {
     fn network(&mut self, matcher: &NetworkMatcher) {
         self.list("cidrs", &matcher.cidrs, text::cidr);
         self.list("ports", &matcher.ports, text::port);
+        if matcher.protocols.contains(&Protocol::Raw) {
+            self.raw_sockets(matcher);
+        }
         if let Some(except) = &matcher.except {
             self.field("except", |report| {
                 if except.cidrs.is_empty() && except.ports.is_empty() {
@@ -139,6 +154,29 @@ impl Report {
                 report.list("cidrs", &except.cidrs, text::cidr);
                 report.list("ports", &except.ports, text::port);
             });
+        }
+    }
+
+    /// They are judged when they are made, before they have an address or port.
+    fn raw_sockets(&mut self, matcher: &NetworkMatcher) {
+        if matcher.direction != Direction::Egress {
+            self.field("direction", |report| {
+                let help = "raw sockets are opened by the workload: write `direction: Egress`";
+                report.problem("`protocols: [Raw]` is only for egress", "with Raw in `protocols`", help);
+            });
+        }
+        for (name, given) in [
+            ("cidrs", !matcher.cidrs.is_empty()),
+            ("ports", !matcher.ports.is_empty()),
+            ("except", matcher.except.is_some()),
+        ] {
+            if given {
+                self.field(name, |report| {
+                    let message =
+                        format!("a raw socket has no addresses and ports that `{name}` could match");
+                    report.problem(&message, "with Raw in `protocols`", "give `Raw` a rule of its own");
+                });
+            }
         }
     }
 

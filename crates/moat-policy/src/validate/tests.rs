@@ -22,6 +22,7 @@ fn problems_name_the_field_by_its_path() {
                 file: None,
                 network: None,
                 syscalls: Some(vec!["bpf".to_owned(), "opne".to_owned()]),
+                capabilities: None,
                 drift: None,
             }],
         },

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::diagnostic::{Printable, is_unsafe};
 use crate::glob::{Glob, GlobError};
 use crate::select::Selector;
-use crate::{MAX_PATH_BYTES, automaton, ports, suggest, syscalls};
+use crate::{MAX_PATH_BYTES, automaton, capabilities, ports, suggest, syscalls};
 
 /// Longest name of a policy or rule: that of a DNS subdomain (RFC 1123).
 const MAX_NAME: usize = 253;
@@ -256,6 +256,24 @@ pub(super) fn syscall(text: &str) -> Result<(), Fault> {
     Err(match suggest::nearest(text, &names) {
         Some(name) => fault.help(format!("did you mean `{name}`?")),
         None => fault.help("names are the kernel's, as in `man 2 syscalls`"),
+    })
+}
+
+/// The name of a Linux capability, as in Kubernetes.
+pub(super) fn capability(text: &str) -> Result<(), Fault> {
+    plain(text)?;
+    if capabilities::capability_number(text).is_some() {
+        return Ok(());
+    }
+    let upper = text.to_ascii_uppercase();
+    let bare = upper.strip_prefix("CAP_").unwrap_or(&upper);
+    let fault = Fault::new(format!("unknown capability `{}`", Printable(text)));
+    Err(match suggest::nearest(bare, &capabilities::NAMES) {
+        Some(name) if name == bare => {
+            fault.help(format!("write `{name}`: names are those of Kubernetes' securityContext"))
+        }
+        Some(name) => fault.help(format!("did you mean `{name}`?")),
+        None => fault.help("names are those of capabilities(7) without `CAP_`, one by one"),
     })
 }
 

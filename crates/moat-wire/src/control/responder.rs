@@ -102,6 +102,7 @@ pub(super) fn loss(events: u64) -> Response {
         file_operation: None,
         peer: None,
         syscall: None,
+        capability: None,
         count: 1,
         loss: Some(Loss { stage: LossStage::Subscriber, events }),
     }))

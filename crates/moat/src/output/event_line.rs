@@ -101,19 +101,21 @@ fn what(event: &Event) -> String {
                 let direction = match peer.direction {
                     Direction::Egress => "connect",
                     Direction::Ingress => "accept",
-                };
-                let protocol = match peer.protocol {
-                    Protocol::Tcp => "tcp",
-                    Protocol::Udp => "udp",
+                    Direction::Listen => "listen",
                 };
                 let address = std::net::SocketAddr::new(peer.address, peer.port);
-                format!("{direction} {protocol}://{address}{actor}")
+                match peer.protocol {
+                    Protocol::Tcp => format!("{direction} tcp://{address}{actor}"),
+                    Protocol::Udp => format!("{direction} udp://{address}{actor}"),
+                    Protocol::Raw => format!("raw socket{actor}"),
+                }
             }
             None => event.message.clone(),
         },
-        EventType::Syscall | EventType::PrivilegedOperation => match &event.syscall {
-            Some(syscall) => format!("{syscall}(){actor}"),
-            None => event.message.clone(),
+        EventType::Syscall | EventType::PrivilegedOperation => match (&event.syscall, &event.capability) {
+            (Some(syscall), _) => format!("{syscall}(){actor}"),
+            (None, Some(capability)) => format!("capability {capability}{actor}"),
+            (None, None) => event.message.clone(),
         },
         EventType::AnomalousBehavior
         | EventType::Admission

@@ -1,7 +1,9 @@
 //! `moat policy explain`: which rule decides, asked of the agent, or of policy files.
 
+use std::net::Ipv4Addr;
+
 use anyhow::{Context, bail};
-use moat_event::{Direction, FileOperation};
+use moat_event::{Direction, FileOperation, Protocol};
 use moat_wire::control::{Client, DecidingRule, Explain, ExplainActivity, Explanation};
 
 use super::list::holding;
@@ -70,9 +72,11 @@ fn activity(question: &Question) -> anyhow::Result<ExplainActivity> {
     if let (Some(path), Some(operation)) = (&question.file, question.operation) {
         return file(path, operation);
     }
-    for (endpoint, direction) in
-        [(question.connect, Direction::Egress), (question.accept, Direction::Ingress)]
-    {
+    for (endpoint, direction) in [
+        (question.connect, Direction::Egress),
+        (question.accept, Direction::Ingress),
+        (question.listen, Direction::Listen),
+    ] {
         if let Some(endpoint) = endpoint {
             return Ok(ExplainActivity::Connect {
                 direction,
@@ -82,9 +86,18 @@ fn activity(question: &Question) -> anyhow::Result<ExplainActivity> {
             });
         }
     }
-    match &question.syscall {
-        Some(name) => Ok(ExplainActivity::Syscall { name: name.clone() }),
-        None => bail!("say what is attempted, e.g. --exec, --read or --connect"),
+    if question.raw_socket {
+        return Ok(ExplainActivity::Connect {
+            direction: Direction::Egress,
+            protocol: Protocol::Raw,
+            address: Ipv4Addr::UNSPECIFIED.into(),
+            port: 0,
+        });
+    }
+    match (&question.syscall, &question.capability) {
+        (Some(name), _) => Ok(ExplainActivity::Syscall { name: name.clone() }),
+        (None, Some(name)) => Ok(ExplainActivity::Capability { name: name.clone() }),
+        (None, None) => bail!("say what is attempted, e.g. --exec, --read or --connect"),
     }
 }
 
@@ -101,12 +114,18 @@ fn describe(activity: &ExplainActivity) -> String {
             let by = if executable.is_empty() { String::new() } else { format!(" by {executable}") };
             format!("{} {path}{by}", operation.name().to_lowercase())
         }
+        ExplainActivity::Connect { protocol: Protocol::Raw, .. } => "open a raw socket".to_owned(),
         ExplainActivity::Connect { direction, protocol, address, port } => {
             let protocol = format!("{protocol:?}").to_lowercase();
-            let verb = if *direction == Direction::Egress { "connect to" } else { "accept from" };
+            let verb = match direction {
+                Direction::Egress => "connect to",
+                Direction::Ingress => "accept from",
+                Direction::Listen => "listen on",
+            };
             format!("{verb} {protocol}://{}", std::net::SocketAddr::new(*address, *port))
         }
         ExplainActivity::Syscall { name } => format!("system call {name}"),
+        ExplainActivity::Capability { name } => format!("use capability {name}"),
     }
 }
 

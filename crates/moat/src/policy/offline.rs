@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use jiff::Timestamp;
 use moat_event::Workload;
 use moat_policy::activity::{Activity, Actor, Connect, Exec, FileAccess, FileSource};
-use moat_policy::{ActivePolicy, Document, Evaluator, PolicySet, Users, Verdict, parse};
+use moat_policy::{ActivePolicy, Document, Evaluator, PolicySet, Users, Verdict, argv, parse};
 use moat_wire::control::{DecidingRule, ExplainActivity, Explanation, NotSelected, RuleHolding};
 
 use super::files;
@@ -82,11 +82,11 @@ fn workload(question: &Question) -> Workload {
 fn with_activity<T>(asked: &ExplainActivity, judge: impl FnOnce(&Activity<'_>) -> T) -> T {
     match asked {
         ExplainActivity::Exec { path, arguments, user, parents, origin } => {
-            let arguments = arguments.join(" ");
+            let argv = argv(arguments);
             let ancestors: Vec<&[u8]> = parents.iter().map(String::as_bytes).collect();
             judge(&Activity::Exec(Exec {
                 path: path.as_bytes(),
-                arguments: Some(arguments.as_bytes()),
+                arguments: Some(&argv),
                 ancestors: &ancestors,
                 uid: user.unwrap_or(0),
                 origin: *origin,
@@ -107,5 +107,6 @@ fn with_activity<T>(asked: &ExplainActivity, judge: impl FnOnce(&Activity<'_>) -
             }))
         }
         ExplainActivity::Syscall { name } => judge(&Activity::Syscall(name)),
+        ExplainActivity::Capability { name } => judge(&Activity::Capability(name)),
     }
 }

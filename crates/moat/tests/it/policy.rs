@@ -95,6 +95,24 @@ fn files_answer_without_an_agent() {
         explain(&[&nginx[..], &["--connect", "tcp://10.0.0.1:443"]].concat())
     );
     insta::assert_snapshot!("offline-not-selected", explain(&["--label", "app=web", "--exec", "/bin/sh"]));
+    let sockets = "
+  - { name: ports, action: Block, network: { direction: Listen, cidrs: [10.0.0.0/8], ports: [\"1-1023\"] } }
+  - { name: raw, action: Block, network: { direction: Egress, protocols: [Raw] } }
+  - { name: privileges, action: KillProcess, capabilities: [SYS_MODULE] }
+  - { name: applets, action: Block, process: { allowOnly: { names: [busybox, cat] } } }
+";
+    let head = "apiVersion: aqua.security/v1alpha1\nkind: RuntimePolicy\nmetadata: { name: sockets }\n";
+    let policy = format!(
+        "{head}spec:\n  labelSelector: {{ matchLabels: {{ app: tool }} }}\n  mode: Enforce\n  rules:{sockets}"
+    );
+    std::fs::write(folder.path().join("sockets.yaml"), policy).unwrap();
+    let tool = |act: &[&str]| explain(&[&["--label", "app=tool"], act].concat());
+    insta::assert_snapshot!("offline-listen", tool(&["--listen", "tcp://0.0.0.0:80"]));
+    insta::assert_snapshot!("offline-raw-socket", tool(&["--raw-socket"]));
+    insta::assert_snapshot!("offline-capability", tool(&["--capability", "cap_sys_module"]));
+    insta::assert_snapshot!("offline-capability-unknown", tool(&["--capability", "SYS_MODUL"]));
+    insta::assert_snapshot!("offline-applet", tool(&["--exec", "/bin/busybox wget x"]));
+    insta::assert_snapshot!("offline-applet-allowed", tool(&["--exec", "/bin/busybox cat x"]));
     assert_eq!(
         explain(&["--exec", "sh -c id"]),
         "status: 2\n--- stderr\nerror: --exec begins with `sh`: give the program's absolute path in the container\n"

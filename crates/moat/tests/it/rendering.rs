@@ -73,6 +73,11 @@ fn events() -> Vec<Response> {
         event(
             json!({ "eventType": "Syscall", "syscall": "ptrace", "severity": "Medium", "action": "Alerted" }),
         ),
+        event(json!({ "eventType": "PrivilegedOperation", "capability": "NET_ADMIN" })),
+        event(json!({ "eventType": "NetworkConnection",
+            "peer": { "direction": "Listen", "protocol": "TCP", "address": "::", "port": 8080 } })),
+        event(json!({ "eventType": "NetworkConnection",
+            "peer": { "direction": "Egress", "protocol": "Raw", "address": "0.0.0.0", "port": 0 } })),
         event(
             json!({ "eventType": "ProcessExec", "process": { "executable": "/bin/echo", "pid": 1, "parentPid": 0,
                       "uid": 0, "arguments": ["echo", "x".repeat(4000)] } }),
@@ -112,7 +117,7 @@ fn json_is_json_and_safe_to_look_at() {
             document.unwrap();
         }
         if question == ["events"] {
-            assert_eq!(json.lines().count(), 6);
+            assert_eq!(json.lines().count(), 9);
         }
     }
 }

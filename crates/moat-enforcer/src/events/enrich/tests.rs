@@ -21,6 +21,10 @@ spec:
   - { name: image-only, severity: Critical, action: KillPod, drift: { execute: true } }
   - { name: no-shells, severity: High, action: Block, process: { names: [sh], argsRegex: "(^| )-c( |$)" } }
   - { name: egress, action: Block, network: { direction: Egress, cidrs: [10.0.0.0/8], ports: ["5432"] } }
+  - { name: applets, action: Block, process: { names: [wget] } }
+  - { name: privileges, severity: Critical, action: Block, capabilities: [NET_ADMIN] }
+  - { name: ports, action: Block, network: { direction: Listen, ports: ["1-1023"] } }
+  - { name: raw-sockets, action: Block, network: { direction: Egress, protocols: [Raw] } }
 ---
 apiVersion: aqua.security/v1alpha1
 kind: RuntimePolicy
@@ -190,6 +194,29 @@ fn executions_connections_and_drift_carry_what_is_known() {
     ));
     assert_eq!(drift.response, Some(RuleAction::KillPod));
     insta::assert_yaml_snapshot!([one(shell).event, one(connection).event, drift.event]);
+}
+
+#[test]
+fn applets_capabilities_and_sockets_carry_what_is_known() {
+    let applet = Act::Exec { path: b"/bin/busybox".to_vec(), source: FileSource::Image };
+    let applet = record(Some("applets"), Outcome::Denied, applet);
+    let arguments = b"busybox\0wget\0a b\0".to_vec();
+    let process = RawProcess { executable: b"/bin/busybox".to_vec(), arguments, ..applet.process };
+    let applet = Record { process, ..applet };
+    let socket = |direction, protocol, port| Act::Connect {
+        direction,
+        protocol,
+        peer: IpAddr::from([0, 0, 0, 0]),
+        port,
+    };
+    let listen = socket(Direction::Listen, Protocol::Tcp, 80);
+    let raw = socket(Direction::Egress, Protocol::Raw, 0);
+    insta::assert_yaml_snapshot!([
+        one(applet).event,
+        one(record(Some("privileges"), Outcome::Denied, Act::Capability { name: "NET_ADMIN" })).event,
+        one(record(Some("ports"), Outcome::Denied, listen)).event,
+        one(record(Some("raw-sockets"), Outcome::Denied, raw)).event,
+    ]);
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn generated_rules_and_activities_meet() {
                     Activity::Exec(_) => "exec",
                     Activity::Connect(_) => "connect",
                     Activity::Syscall(_) => "syscall",
+                    Activity::Capability(_) => unreachable!("not seen here"),
                     Activity::File(_) => unreachable!("decided in user space"),
                 };
                 let counts: &mut (u32, u32) = decided.entry(kind).or_default();

@@ -106,17 +106,27 @@ fn file() -> impl Strategy<Value = FileMatcher> {
 fn network() -> impl Strategy<Value = NetworkMatcher> {
     let except =
         (vec(cidr(), 1..3), vec(port(), 0..2)).prop_map(|(cidrs, ports)| NetworkException { cidrs, ports });
-    let direction = select(vec![Direction::Egress, Direction::Ingress]);
+    let direction = select(vec![Direction::Egress, Direction::Ingress, Direction::Listen]);
     let protocols = vec(select(vec![Protocol::Tcp, Protocol::Udp]), 0..2);
-    (direction, vec(cidr(), 0..3), vec(port(), 0..3), protocols, option::of(except)).prop_map(
-        |(direction, cidrs, ports, protocols, except)| NetworkMatcher {
+    let raw_sockets = vec(select(vec![Protocol::Tcp, Protocol::Udp]), 0..2).prop_map(|mut protocols| {
+        protocols.push(Protocol::Raw);
+        NetworkMatcher {
+            direction: Direction::Egress,
+            cidrs: Vec::new(),
+            ports: Vec::new(),
+            protocols,
+            except: None,
+        }
+    });
+    let connections = (direction, vec(cidr(), 0..3), vec(port(), 0..3), protocols, option::of(except))
+        .prop_map(|(direction, cidrs, ports, protocols, except)| NetworkMatcher {
             direction,
             cidrs,
             ports,
             protocols,
             except,
-        },
-    )
+        });
+    prop_oneof![4 => connections, 1 => raw_sockets]
 }
 
 fn matcher() -> impl Strategy<Value = Rule> {
@@ -128,6 +138,7 @@ fn matcher() -> impl Strategy<Value = Rule> {
         file: None,
         network: None,
         syscalls: None,
+        capabilities: None,
         drift: None,
     };
     let drift = (any::<bool>(), option::of(executables())).prop_map(|(execute, except)| DriftMatcher {
@@ -135,12 +146,14 @@ fn matcher() -> impl Strategy<Value = Rule> {
         fileless: !execute,
         except,
     });
+    let capability = select(crate::capabilities::NAMES.to_vec()).prop_map(str::to_owned);
     let syscall = select(vec!["ptrace", "syslog", "bpf", "open"]).prop_map(str::to_owned);
     prop_oneof![
         process().prop_map(move |process| Rule { process: Some(process), ..rule() }),
         file().prop_map(move |file| Rule { file: Some(file), ..rule() }),
         network().prop_map(move |network| Rule { network: Some(network), ..rule() }),
         vec(syscall, 1..3).prop_map(move |syscalls| Rule { syscalls: Some(syscalls), ..rule() }),
+        vec(capability, 1..3).prop_map(move |names| Rule { capabilities: Some(names), ..rule() }),
         drift.prop_map(move |drift| Rule { drift: Some(drift), ..rule() }),
     ]
 }

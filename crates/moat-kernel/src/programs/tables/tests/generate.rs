@@ -243,8 +243,17 @@ const EXECUTED: &[&[u8]] = &[
     b"/srv/\xff\xfe",
 ];
 
-const ARGUMENTS: &[&[u8]] =
-    &[b"sh -c id", b"x", b"", b" ", b"touch /tmp/evil42", b"a\nc", b"a\xffc", b"sh -c"];
+const ARGUMENTS: &[&[u8]] = &[
+    b"sh\0-c\0id\0",
+    b"sh\0-c id\0",
+    b"x\0",
+    b"",
+    b" \0",
+    b"touch\0/tmp/evil42\0",
+    b"a\nc\0",
+    b"a\xffc\0",
+    b"sh\0-c\0",
+];
 const ANCESTORS: &[&[u8]] = &[b"/usr/sbin/nginx", b"/bin/sh", b"/opt/bash", b"/usr/sbin/nginx-debug"];
 const PEERS: &[&str] = &[
     "10.1.2.3",

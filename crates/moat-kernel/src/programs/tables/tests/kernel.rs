@@ -103,6 +103,7 @@ impl<'a> Kernel<'a> {
             Activity::Connect(connect) => self.connect(connect),
             Activity::Syscall(name) => self.syscall(name),
             Activity::File(_) => unreachable!("decided in user space"),
+            Activity::Capability(_) => unreachable!("not seen here"),
         }
     }
 
@@ -126,10 +127,9 @@ impl<'a> Kernel<'a> {
             ..Facts::default()
         };
         if needs & need::ARGUMENTS != 0 {
-            // In the kernel's memory the arguments stand with a NUL between them.
-            let joined = exec.arguments.expect("known after exec");
-            let vector: Vec<u8> = joined.iter().map(|byte| if *byte == b' ' { 0 } else { *byte }).collect();
-            self.run(AutomatonKind::Arguments, &vector, Some(&mut facts.argument_bits));
+            let argv = exec.arguments.expect("known after exec");
+            let argv = argv.strip_suffix(b"\0").unwrap_or(argv);
+            self.run(AutomatonKind::Arguments, argv, Some(&mut facts.argument_bits));
         }
         if needs & (need::PARENT | need::PARENT_PATH) != 0 {
             facts.parents = self.ancestors(exec.ancestors);
@@ -182,6 +182,7 @@ impl<'a> Kernel<'a> {
         let (attached, shift) = match connect.direction {
             Direction::Egress => (self.tables.egress, 0),
             Direction::Ingress => (self.tables.ingress, 2),
+            Direction::Listen => unreachable!("not seen here"),
         };
         if !attached {
             return (None, None);
