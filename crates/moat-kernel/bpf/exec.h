@@ -221,6 +221,21 @@ static __always_inline bool is_runtime(struct linux_binprm *bprm)
 	return bpf_map_lookup_elem(&runtimes, &key);
 }
 
+/* An execution in a cgroup that is no known container's. Not inlined: that would add its stack to the judge's. */
+static __noinline int outside(struct task_struct *task, struct linux_binprm *bprm, u64 cgroup, u32 entered)
+{
+	if (!task || !bprm)
+		return 0;
+	struct task_state *state = state_of(task);
+	if (state && (entered || state->role == ROLE_HELD)) {
+		hold(task, state, cgroup);
+	} else if (!state && is_runtime(bprm)) {
+		struct task_state fresh = { .role = ROLE_RUNTIME, .host_root = (u64)BPF_CORE_READ(task, fs, root.dentry) };
+		set_state(task, &fresh);
+	}
+	return 0;
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(moat_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
@@ -233,15 +248,8 @@ int BPF_PROG(moat_exec, struct task_struct *task, int old_pid, struct linux_binp
 	/* The runtime's child has become the container's program. */
 	bool entered = role == ROLE_RUNTIME && state->host_root != root;
 
-	if (!c) {
-		if (state && (entered || role == ROLE_HELD)) {
-			hold(task, state, cgroup);
-		} else if (!state && is_runtime(bprm)) {
-			struct task_state fresh = { .role = ROLE_RUNTIME, .host_root = root };
-			set_state(task, &fresh);
-		}
-		return 0;
-	}
+	if (!c)
+		return outside(task, bprm, cgroup, entered);
 	if (state && entered)
 		role = state->role = BPF_CORE_READ(task, tgid) == c->init_pid ? ROLE_ENTRYPOINT : ROLE_SESSION;
 	/* Else it is the runtime's own re-execution, already in the container's cgroup. */

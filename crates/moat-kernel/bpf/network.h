@@ -168,16 +168,8 @@ static __noinline int judge_connection(struct peer *p, struct container *c, u64 
 /* The container whose cgroup a program is attached to, found from the acting task. */
 static __always_inline struct container *acting_container(u64 *cgroup)
 {
-	u64 id = bpf_get_current_cgroup_id();
-	struct container *c = bpf_map_lookup_elem(&containers, &id);
-	for (int level = 1; !c && level <= LEVELS; level++) {
-		id = bpf_get_current_ancestor_cgroup_id(level);
-		if (!id)
-			return NULL;
-		c = bpf_map_lookup_elem(&containers, &id);
-	}
-	*cgroup = id;
-	return c;
+	*cgroup = bpf_get_current_cgroup_id();
+	return container_of_cgroup(cgroup);
 }
 
 /* Peers that an unconnected UDP socket has sent to: their answers are no arrivals. */
@@ -302,16 +294,8 @@ static __always_inline bool peer_of_packet(struct __sk_buff *skb, u32 direction,
 /* Packets have no task: the container is the cgroup of the socket. */
 static __always_inline struct container *container_of_packet(struct __sk_buff *skb, u64 *cgroup)
 {
-	u64 id = bpf_skb_cgroup_id(skb);
-	struct container *c = bpf_map_lookup_elem(&containers, &id);
-	for (int level = 1; !c && level <= LEVELS; level++) {
-		id = bpf_skb_ancestor_cgroup_id(skb, level);
-		if (!id)
-			return NULL;
-		c = bpf_map_lookup_elem(&containers, &id);
-	}
-	*cgroup = id;
-	return c;
+	*cgroup = bpf_skb_cgroup_id(skb);
+	return container_of_cgroup(cgroup);
 }
 
 /* Whether a datagram comes from a peer that its socket is connected to or has sent to. */

@@ -153,26 +153,16 @@ static __always_inline bool foreign_call(struct task_struct *task)
 SEC("tp_btf/sys_enter")
 int BPF_PROG(moat_syscall, struct pt_regs *regs, long id)
 {
-	u64 cgroup = bpf_get_current_cgroup_id();
-	struct container *c = bpf_map_lookup_elem(&containers, &cgroup);
-	struct task_struct *task;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct container *c;
+	u64 cgroup = current_container(task, &c);
 
-	if (id < 0 || id >= 512)
+	if (!c || id < 0 || id >= 512)
 		return 0;
-	if (!c) {
-		/* Only a task that came to be in a container can be in a cgroup below one. */
-		task = bpf_get_current_task_btf();
-		if (!state_of(task))
-			return 0;
-		cgroup = current_container(task, &c);
-		if (!c)
-			return 0;
-	}
 	u32 profile = c->profile;
 	struct profile *p = bpf_map_lookup_elem(&profiles, &profile);
 	if (!p || !(p->syscalls[(id >> 6) & 7] >> (id & 63) & 1))
 		return 0;
-	task = bpf_get_current_task_btf();
 	struct task_state *state = state_of(task);
 	if ((state && state->role == ROLE_RUNTIME) || foreign_call(task))
 		return 0;

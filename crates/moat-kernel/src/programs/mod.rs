@@ -11,6 +11,7 @@ pub(crate) mod object;
 mod profiles;
 mod reader;
 pub mod record_bytes;
+mod scope;
 mod symlinks;
 mod tables;
 mod tasks;
@@ -35,6 +36,7 @@ use self::object::{Loaded, io_error};
 pub(crate) use self::profiles::Profile;
 use self::profiles::Profiles;
 use self::reader::Reader;
+use self::scope::Scope;
 use self::symlinks::Symlinks;
 use crate::driver::{ApplyError, Held};
 use crate::{ContainerScope, Sink, users};
@@ -97,6 +99,9 @@ pub(crate) struct Programs {
     judges: Judges,
     tasks: Arc<Tasks>,
     containers: MapHandle,
+    scope: Scope,
+    /// Containers are told apart by cgroup v2.
+    unified: bool,
     profiles: Profiles,
     symlinks: Symlinks,
     loaded: Loaded,
@@ -140,6 +145,8 @@ impl Programs {
             judges,
             tasks,
             containers: loaded.map("containers")?,
+            unified: config.v1_controller.is_none(),
+            scope: Scope::new(&loaded.map("scope_cells")?, loaded.map("nested")?)?,
             profiles,
             symlinks: Symlinks::default(),
             loaded,
@@ -187,9 +194,16 @@ impl Programs {
             root_device: kernel_device(device),
             needs: profile.as_ref().map_or(0, |profile| profile.needs()),
         };
+        self.scope.enter(scope.cgroup);
         self.containers
             .update(&scope.cgroup.to_ne_bytes(), &container.bytes(), MapFlags::ANY)
             .map_err(|error| ApplyError::Kernel(io_error(&error)))?;
+        if let Some(directory) = &scope.cgroup_directory
+            && self.unified
+            && !self.managed.contains_key(&scope.cgroup)
+        {
+            self.scope.adopt(scope.cgroup, directory);
+        }
         self.managed.insert(scope.cgroup, Managed { profile, _links: links });
         self.profiles.sweep();
         self.watch_syscalls()?;
@@ -235,6 +249,7 @@ impl Programs {
     /// The container is gone; `before` runs when the programs no longer judge it.
     pub fn release(&mut self, cgroup: u64, before: impl FnOnce()) {
         let _ = self.containers.delete(&cgroup.to_ne_bytes());
+        self.scope.leave(cgroup);
         before();
         if let Ok(mut judges) = self.judges.write() {
             judges.remove(&cgroup);
