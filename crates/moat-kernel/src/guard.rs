@@ -52,12 +52,12 @@ impl Guard {
         // What user space answers is in place before the kernel's half, so that neither judges alone by new
         // rules while the other still judges by old ones for longer than this function takes.
         self.programs
-            .put(scope, rules, |in_force| match in_force {
-                Some((profile, rules)) => files.apply(scope, rules, &profile.index),
-                None => {
-                    files.release(scope.cgroup);
-                    Ok(())
+            .put(scope, rules, |in_force| {
+                if let Some((profile, rules)) = in_force {
+                    return files.apply(scope, rules, &profile.index);
                 }
+                files.release(scope.cgroup);
+                Ok(())
             })
             .map_err(|error| or_vanished(scope, error))
     }
