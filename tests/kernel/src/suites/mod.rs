@@ -67,6 +67,13 @@ pub fn run(names: &[String]) -> Result<()> {
     let mut messages = File::from(standard_input);
     // No child of a case may hold the pipe open.
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    // What libbpf and the verifier complain of is worth more here than in an agent's log.
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+        .with_ansi(false)
+        .without_time()
+        .with_writer(std::io::stderr)
+        .init();
     std::panic::set_hook(Box::new(|panic| {
         eprintln!("{panic}");
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
