@@ -1,0 +1,100 @@
+//! The image that the guests' containers are made of: a folder in the initramfs.
+//!
+//! `image/root` is copied as it is; every source in `image/programs` and `bypass` is compiled, and says in its first
+//! line with what flags (`// gcc: -static -nostdlib`).
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::initramfs::add_program;
+use super::kernel::output;
+
+/// Where the containers find the folders that they mount on.
+const MOUNT_POINTS: [&str; 6] = ["dev", "old", "proc", "proof", "sys", "volume"];
+
+/// Builds the image in `root`; compiled programs are kept in `cache`.
+pub fn build(root: &Path, cache: &Path) -> Result<()> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
+    copy(&sources.join("image/root"), root)?;
+    for folder in MOUNT_POINTS.into_iter().chain(["tmp", "root", "var/tmp", "opt/bypass"]) {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    for folder in ["tmp", "var/tmp"] {
+        fs::set_permissions(root.join(folder), fs::Permissions::from_mode(0o1777))?;
+    }
+    fs::set_permissions(root.join("etc/shadow"), fs::Permissions::from_mode(0o600))?;
+    busybox(root)?;
+    for (folder, place) in [("image/programs", "usr/bin"), ("bypass", "opt/bypass")] {
+        for source in files(&sources.join(folder))? {
+            let program = compile(&source, &cache.join(folder))?;
+            let name = program.file_name().context("a program without a name")?;
+            add_program(&program, root, &Path::new("/").join(place).join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Debian's busybox-static with all its applets as links, in `root`/bin.
+pub fn busybox(root: &Path) -> Result<()> {
+    let folder = root.join("bin");
+    fs::create_dir_all(&folder)?;
+    fs::copy("/bin/busybox", folder.join("busybox")).context("no /bin/busybox: install busybox-static")?;
+    let applets = output(Command::new("/bin/busybox").arg("--list"))?;
+    for applet in String::from_utf8(applets)?.lines().filter(|applet| *applet != "busybox") {
+        symlink("busybox", folder.join(applet)).with_context(|| format!("cannot link applet {applet}"))?;
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// The C and assembler sources in a folder, by name.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "c" || extension == "S") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Compiles one source, unless its program is newer.
+fn compile(source: &Path, folder: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    let program = folder.join(source.file_stem().context("a source without a name")?);
+    let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+    if changed(&program).is_ok_and(|compiled| changed(source).is_ok_and(|written| written < compiled)) {
+        return Ok(program);
+    }
+    let text = fs::read_to_string(source)?;
+    let flags = text.lines().next().and_then(|line| line.strip_prefix("// gcc: ")).unwrap_or("-static");
+    let scratch = tempfile::NamedTempFile::new_in(folder)?.into_temp_path();
+    output(
+        Command::new("gcc")
+            .args(["-O1", "-Wall", "-s"])
+            .args(flags.split_whitespace())
+            .arg("-o")
+            .args([&scratch, source]),
+    )?;
+    scratch.persist(&program)?;
+    Ok(program)
+}

@@ -1,0 +1,155 @@
+//! The cases of one kernel series: one boot for all of them, and another one for the rest where a case has
+//! taken the guest with it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::Missing;
+use super::guest::{Guest, Waited};
+use super::initramfs;
+use super::kernel::Kernel;
+use crate::protocol::{Message, Verdict};
+
+/// How many guests may die before the remaining cases are given up.
+const GUESTS: usize = 4;
+/// How often a wait shows that it is alive.
+const PROGRESS: Duration = Duration::from_secs(2);
+
+/// The selected cases of one series, and what is known of them.
+#[derive(Debug)]
+pub struct Run {
+    series: &'static str,
+    program: PathBuf,
+    cache: PathBuf,
+    waiting: VecDeque<String>,
+    verdicts: BTreeMap<String, (Verdict, String)>,
+    kernel: Option<Kernel>,
+    guest: Option<Guest>,
+    dead: Vec<String>,
+    /// Why there can be no guest here; tried once.
+    missing: Option<Missing>,
+}
+
+impl Run {
+    /// `program` is `moat-guest`; kernels, programs and logs are kept in `cache`.
+    pub fn new(series: &'static str, cases: Vec<String>, program: &Path, cache: &Path) -> Run {
+        Run {
+            series,
+            program: program.to_owned(),
+            cache: cache.to_owned(),
+            waiting: cases.into(),
+            verdicts: BTreeMap::new(),
+            kernel: None,
+            guest: None,
+            dead: Vec::new(),
+            missing: None,
+        }
+    }
+
+    /// The verdict on a case, with what there is to say. Boots a guest for all cases that have none yet; the last
+    /// one waits for the guest's end.
+    ///
+    /// # Errors
+    /// [`Missing`], where this machine cannot boot a guest, and any other when something is wrong with the bench.
+    pub fn verdict(&mut self, case: &str) -> Result<(Verdict, String)> {
+        let mut silent_since = Instant::now();
+        loop {
+            if let Some(verdict) = self.verdicts.get(case)
+                && (!self.waiting.is_empty() || self.guest.is_none())
+            {
+                return Ok(verdict.clone());
+            }
+            if let Some(missing) = &self.missing {
+                return Err(missing.clone().into());
+            }
+            if self.guest.is_none() {
+                if self.dead.len() >= GUESTS {
+                    let text = format!("not run: {} guests died: {}", self.dead.len(), self.dead.join(", "));
+                    self.settle(case, Verdict::Failed, text);
+                    continue;
+                }
+                self.boot()?;
+                silent_since = Instant::now();
+            }
+            let Some(guest) = &mut self.guest else { continue };
+            match guest.next(PROGRESS, silent_since) {
+                Waited::Message(message) => {
+                    silent_since = Instant::now();
+                    self.note(message);
+                }
+                Waited::Nothing => {
+                    eprint!(".");
+                    let _ = std::io::stderr().flush();
+                }
+                Waited::Dead(why) => self.bury(case, why),
+            }
+        }
+    }
+
+    fn boot(&mut self) -> Result<()> {
+        let missing = |error: anyhow::Error| Missing(format!("{error:#}"));
+        let kernel = match &self.kernel {
+            Some(kernel) => kernel.clone(),
+            None => match Kernel::fetch(self.series, &self.cache).map_err(missing) {
+                Ok(kernel) => self.kernel.insert(kernel).clone(),
+                Err(why) => return Err(self.missing.insert(why).clone().into()),
+            },
+        };
+        eprint!("booting {} for {} cases ", kernel.release(), self.waiting.len());
+        let cases: Vec<String> = self.waiting.iter().cloned().collect();
+        let initramfs = initramfs::build(&kernel, &self.program, &cases, &self.cache)
+            .context("cannot build the initramfs")?;
+        let log = self.cache.join(format!("console-{}-{}.log", self.series, self.dead.len() + 1));
+        match Guest::boot(&kernel, initramfs, &log) {
+            Ok(guest) => self.guest = Some(guest),
+            Err(error) => {
+                if let Some(missing) = error.downcast_ref::<Missing>() {
+                    self.missing = Some(missing.clone());
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, message: Message) {
+        match message {
+            Message::Ready => {
+                let age = self.guest.as_ref().map(Guest::age).unwrap_or_default();
+                eprint!("({:.1} s) ", age.as_secs_f32());
+            }
+            // The case that runs stands first.
+            Message::Begin(name) => {
+                self.waiting.retain(|waiting| *waiting != name);
+                self.waiting.push_front(name);
+            }
+            Message::Case { name, verdict, text } => self.settle(&name, verdict, text),
+            Message::Fatal(why) => self.bury("", format!("the guest's init gave up: {why}")),
+            Message::End => {
+                self.guest = None;
+                // What it was told to run and did not.
+                for name in std::mem::take(&mut self.waiting) {
+                    let text = "the guest knows no such case".into();
+                    self.verdicts.insert(name, (Verdict::Failed, text));
+                }
+            }
+        }
+    }
+
+    /// The guest is dead: whichever case was running has failed, or the one that waits, if that one was the last.
+    fn bury(&mut self, asked: &str, why: String) {
+        self.guest = None;
+        let running = self.waiting.front().cloned().unwrap_or_else(|| asked.to_owned());
+        self.dead.push(running.clone());
+        self.settle(&running, Verdict::Failed, why);
+    }
+
+    fn settle(&mut self, case: &str, verdict: Verdict, text: String) {
+        self.waiting.retain(|name| name != case);
+        self.verdicts.insert(case.to_owned(), (verdict, text));
+    }
+}

@@ -1,0 +1,60 @@
+//! All suites on all kernels, as tests: `6.12::exec::name`. One guest a kernel runs all cases that the
+//! arguments select.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use moat_kernel_tests::bench::{Missing, Run, SERIES};
+use moat_kernel_tests::protocol::Verdict;
+use moat_kernel_tests::suites;
+use moat_testkit::skip;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Cases of one kernel share a guest, and two guests at a time are too much for a small machine.
+    arguments.test_threads = Some(1);
+    let cache = std::env::var_os("MOAT_CACHE")
+        .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernel"), PathBuf::from);
+
+    let names: Vec<String> = suites::all().into_iter().map(|case| case.name).collect();
+    let mut trials = Vec::new();
+    for series in SERIES {
+        let full = |name: &str| format!("{series}::{name}");
+        let probe = |name: &&String| {
+            let trial = Trial::test(full(name), || Ok(()));
+            !arguments.is_filtered_out(&trial) && !arguments.is_ignored(&trial)
+        };
+        let selected = names.iter().filter(probe).cloned().collect();
+        let run = Run::new(series, selected, Path::new(env!("CARGO_BIN_EXE_moat-guest")), &cache);
+        let run = Arc::new(Mutex::new(run));
+        for name in names.clone() {
+            let run = Arc::clone(&run);
+            trials.push(Trial::ignorable_test(full(&name), move || conclude(&run, &name)));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn conclude(run: &Mutex<Run>, case: &str) -> Result<Completion, Failed> {
+    let verdict = run.lock().map_err(|_| "the bench panicked in an earlier case")?.verdict(case);
+    let skipped = |why: &str| {
+        // At the start of a line, where those who count skips look for it.
+        println!();
+        skip("lsm", why);
+        Ok(Completion::ignored_with(why))
+    };
+    match verdict {
+        Ok((Verdict::Ok, _)) => Ok(Completion::Completed),
+        Ok((Verdict::Failed, text)) => Err(text.into()),
+        Ok((Verdict::Skipped, why)) => {
+            println!("\nskipped: {why}");
+            Ok(Completion::ignored_with(why))
+        }
+        Err(error) => match error.downcast_ref::<Missing>() {
+            Some(missing) => skipped(&missing.to_string()),
+            None => Err(format!("{error:#}").into()),
+        },
+    }
+}
