@@ -21,10 +21,13 @@ pub const INIT: &str = "/init";
 pub const IMAGE: &str = "/image";
 pub const MODULES: &str = "/modules";
 pub const SELECTION: &str = "/cases";
+/// What is selected where a shell is wanted instead of cases.
+pub const SHELL: &str = "shell";
 
 /// How long a case may take.
 const LIMIT: Duration = Duration::from_mins(2);
-/// The second serial port.
+/// The first serial port, and the second one.
+const CONSOLE: &str = "/dev/ttyS0";
 const MESSAGES: &str = "/dev/ttyS1";
 pub const PATH: &str = "/bin:/usr/bin";
 
@@ -95,6 +98,11 @@ fn mount_all() -> Result<()> {
 
 fn serve(messages: &mut File) -> Result<()> {
     let selection = fs::read_to_string(SELECTION).context("cannot read what to run")?;
+    if selection == SHELL {
+        let mut shell = command("/bin/setsid");
+        shell.args(["-c", "/bin/sh"]).stdin(File::open(CONSOLE)?);
+        return shell.status().map(drop).context("cannot run a shell");
+    }
     send(messages, &Message::Ready)?;
     let mut waiting: VecDeque<&str> = selection.lines().collect();
     while let Some(first) = waiting.front() {

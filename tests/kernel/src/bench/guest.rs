@@ -22,7 +22,7 @@ const ARGUMENTS: &str = "console=ttyS0 quiet oops=panic panic=-1 mitigations=off
 /// No guest may take longer than this, whatever it does.
 const LIFE: Duration = Duration::from_mins(15);
 /// Nor say nothing for this long. Longer than any case may take: the guest's init ends those.
-const SILENCE: Duration = Duration::from_secs(180);
+const SILENCE: Duration = Duration::from_mins(3);
 /// How much of the console is told when a guest dies.
 const LAST_LINES: usize = 25;
 
@@ -49,25 +49,13 @@ pub enum Waited {
 impl Guest {
     /// Boots `kernel`; what it prints on its console goes to the file `log`.
     pub fn boot(kernel: &Kernel, initramfs: TempPath, log: &Path) -> Result<Guest> {
-        let mut qemu = Command::new(QEMU)
-            .args(["-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "2048", "-nographic"])
-            .args(["-no-reboot", "-nic", "none", "-monitor", "none"])
-            .args(["-serial".as_ref(), format!("file:{}", log.display()).as_ref(), "-serial", "stdio"])
-            .arg("-kernel")
-            .arg(kernel.image())
-            .arg("-initrd")
-            .arg(&initramfs)
-            .args(["-append", ARGUMENTS])
+        let mut qemu = qemu(kernel, &initramfs)
+            .args(["-serial", &format!("file:{}", log.display()), "-serial", "stdio"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(log.with_extension("qemu"))?)
             .spawn()
-            .map_err(|error| match error.kind() {
-                ErrorKind::NotFound => {
-                    anyhow::Error::new(Missing(format!("no {QEMU}; `make setup` installs it")))
-                }
-                _ => anyhow::Error::new(error).context(format!("cannot start {QEMU}")),
-            })?;
+            .map_err(no_qemu)?;
         let output = qemu.stdout.take().context("qemu has no output")?;
         let (sender, messages) = mpsc::channel();
         // Ends with the guest, whose output it reads.
@@ -133,6 +121,33 @@ impl Guest {
             lines[from..].iter().take(2 * LAST_LINES).map(|line| format!("  | {line}")).collect();
         format!("its console ({}) ends with\n{}", self.log.display(), last.join("\n"))
     }
+}
+
+/// QEMU with a guest that has no serial port yet.
+fn qemu(kernel: &Kernel, initramfs: &Path) -> Command {
+    let mut qemu = Command::new(QEMU);
+    qemu.args(["-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "2048", "-nographic"])
+        .args(["-no-reboot", "-nic", "none", "-monitor", "none", "-append", ARGUMENTS])
+        .arg("-kernel")
+        .arg(kernel.image())
+        .arg("-initrd")
+        .arg(initramfs);
+    qemu
+}
+
+fn no_qemu(error: std::io::Error) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::NotFound => Missing(format!("no {QEMU}; `make setup` installs it")).into(),
+        _ => anyhow::Error::new(error).context(format!("cannot start {QEMU}")),
+    }
+}
+
+/// Boots a guest whose console is the terminal, and waits for its end.
+pub fn attend(kernel: &Kernel, initramfs: &Path) -> Result<()> {
+    let status =
+        qemu(kernel, initramfs).args(["-serial", "stdio", "-serial", "null"]).status().map_err(no_qemu)?;
+    anyhow::ensure!(status.success(), "qemu failed: {status}");
+    Ok(())
 }
 
 impl Drop for Guest {

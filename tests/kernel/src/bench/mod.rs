@@ -6,7 +6,7 @@ mod initramfs;
 mod kernel;
 mod run;
 
-pub use run::Run;
+pub use run::{Run, shell};
 
 /// The kernel series that the suites run on, of which the newest release is taken.
 pub const SERIES: [&str; 2] = ["6.1", "6.12"];

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::Missing;
-use super::guest::{Guest, Waited};
+use super::guest::{Guest, Waited, attend};
 use super::initramfs;
 use super::kernel::Kernel;
+use crate::node::SHELL;
 use crate::protocol::{Message, Verdict};
 
 /// How many guests may die before the remaining cases are given up.
@@ -152,4 +153,10 @@ impl Run {
         self.waiting.retain(|name| name != case);
         self.verdicts.insert(case.to_owned(), (verdict, text));
     }
+}
+
+/// Boots a guest of a series with a shell on its console, and waits for its end.
+pub fn shell(series: &str, program: &Path, cache: &Path) -> Result<()> {
+    let kernel = Kernel::fetch(series, cache)?;
+    attend(&kernel, &initramfs::build(&kernel, program, &[SHELL.to_owned()], cache)?)
 }
