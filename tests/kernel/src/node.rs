@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::mount::{MsFlags, mount};
@@ -24,8 +24,8 @@ pub const SELECTION: &str = "/cases";
 /// What is selected where a shell is wanted instead of cases.
 pub const SHELL: &str = "shell";
 
-/// How long a case may take.
-const LIMIT: Duration = Duration::from_mins(2);
+/// How long a suite may take to begin its next case.
+const PAUSE: Duration = Duration::from_secs(30);
 /// The first serial port, and the second one.
 const CONSOLE: &str = "/dev/ttyS0";
 const MESSAGES: &str = "/dev/ttyS1";
@@ -152,18 +152,19 @@ impl Suite {
     /// Passes its messages on until it ends; how many cases have a verdict then.
     fn watch(mut self, onwards: &mut File) -> Result<usize> {
         let mut settled = 0;
-        let mut running: Option<(String, Instant)> = None;
+        let mut running: Option<String> = None;
+        let mut limit = PAUSE;
         loop {
-            let left = match &running {
-                Some((_, since)) => LIMIT.saturating_sub(since.elapsed()),
-                None => LIMIT,
-            };
-            let why = match self.messages.recv_timeout(left) {
+            let why = match self.messages.recv_timeout(limit) {
                 Ok(message) => {
                     match &message {
-                        Message::Begin(name) => running = Some((name.clone(), Instant::now())),
+                        Message::Begin { name, limit: its } => {
+                            running = Some(name.clone());
+                            limit = *its;
+                        }
                         Message::Case { .. } => {
                             running = None;
+                            limit = PAUSE;
                             settled += 1;
                         }
                         _ => {}
@@ -174,11 +175,11 @@ impl Suite {
                 Err(RecvTimeoutError::Timeout) => {
                     self.process.kill()?;
                     self.process.wait()?;
-                    format!("no end after {} s", LIMIT.as_secs())
+                    format!("no end after {} s", limit.as_secs())
                 }
                 Err(RecvTimeoutError::Disconnected) => format!("its process ended: {}", self.process.wait()?),
             };
-            if let Some((name, _)) = running {
+            if let Some(name) = running {
                 let text = format!("{why}; its console tells what it printed");
                 send(onwards, &Message::Case { name, verdict: Verdict::Failed, text })?;
                 settled += 1;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::Missing;
-use super::guest::{Guest, Waited, attend};
+use super::guest::{Guest, SILENCE, Waited, attend};
 use super::initramfs;
 use super::kernel::Kernel;
 use crate::node::SHELL;
@@ -24,6 +24,7 @@ const PROGRESS: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Run {
     series: &'static str,
+    log: String,
     program: PathBuf,
     cache: PathBuf,
     waiting: VecDeque<String>,
@@ -31,6 +32,8 @@ pub struct Run {
     kernel: Option<Kernel>,
     guest: Option<Guest>,
     dead: Vec<String>,
+    /// When a healthy guest has sent its next message.
+    expected: Instant,
     /// Why there can be no guest here; tried once.
     missing: Option<Missing>,
 }
@@ -40,6 +43,7 @@ impl Run {
     pub fn new(series: &'static str, cases: Vec<String>, program: &Path, cache: &Path) -> Run {
         Run {
             series,
+            log: format!("console-{series}"),
             program: program.to_owned(),
             cache: cache.to_owned(),
             waiting: cases.into(),
@@ -47,8 +51,15 @@ impl Run {
             kernel: None,
             guest: None,
             dead: Vec::new(),
+            expected: Instant::now(),
             missing: None,
         }
+    }
+
+    /// What the consoles' logs are called, which is otherwise `console-SERIES`.
+    #[must_use]
+    pub fn logged_as(self, log: &str) -> Run {
+        Run { log: log.to_owned(), ..self }
     }
 
     /// The verdict on a case, with what there is to say. Boots a guest for all cases that have none yet; the last
@@ -57,7 +68,6 @@ impl Run {
     /// # Errors
     /// [`Missing`], where this machine cannot boot a guest, and any other when something is wrong with the bench.
     pub fn verdict(&mut self, case: &str) -> Result<(Verdict, String)> {
-        let mut silent_since = Instant::now();
         loop {
             if let Some(verdict) = self.verdicts.get(case)
                 && (!self.waiting.is_empty() || self.guest.is_none())
@@ -74,12 +84,12 @@ impl Run {
                     continue;
                 }
                 self.boot()?;
-                silent_since = Instant::now();
+                self.expected = Instant::now() + SILENCE;
             }
             let Some(guest) = &mut self.guest else { continue };
-            match guest.next(PROGRESS, silent_since) {
+            match guest.next(PROGRESS, self.expected) {
                 Waited::Message(message) => {
-                    silent_since = Instant::now();
+                    self.expected = Instant::now() + SILENCE;
                     self.note(message);
                 }
                 Waited::Nothing => {
@@ -104,7 +114,7 @@ impl Run {
         let cases: Vec<String> = self.waiting.iter().cloned().collect();
         let initramfs = initramfs::build(&kernel, &self.program, &cases, &self.cache)
             .context("cannot build the initramfs")?;
-        let log = self.cache.join(format!("console-{}-{}.log", self.series, self.dead.len() + 1));
+        let log = self.cache.join(format!("{}-{}.log", self.log, self.dead.len() + 1));
         match Guest::boot(&kernel, initramfs, &log) {
             Ok(guest) => self.guest = Some(guest),
             Err(error) => {
@@ -124,7 +134,9 @@ impl Run {
                 eprint!("({:.1} s) ", age.as_secs_f32());
             }
             // The case that runs stands first.
-            Message::Begin(name) => {
+            Message::Begin { name, limit } => {
+                // The guest's init ends what takes longer.
+                self.expected += limit;
                 self.waiting.retain(|waiting| *waiting != name);
                 self.waiting.push_front(name);
             }
