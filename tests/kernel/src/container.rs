@@ -306,7 +306,7 @@ impl Entered {
 }
 
 fn read_reports(reader: PipeReader) -> Receiver<Report> {
-    let (sender, reports) = mpsc::channel();
+    let (sender, reports) = mpsc::sync_channel(4);
     std::thread::spawn(move || {
         for line in BufReader::new(reader).lines().map_while(Result::ok) {
             let report = serde_json::from_str(&line).unwrap_or(Report::Failed(line));

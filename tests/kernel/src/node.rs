@@ -136,7 +136,7 @@ impl Suite {
             .stdin(OwnedFd::from(writer))
             .spawn()
             .with_context(|| format!("cannot start suite {suite}"))?;
-        let (sender, messages) = mpsc::channel();
+        let (sender, messages) = mpsc::sync_channel(16);
         std::thread::spawn(move || {
             for line in BufReader::new(reader).lines().map_while(Result::ok) {
                 if let Some(message) = Message::parse(&line)

@@ -1,15 +1,14 @@
 //! The bench itself: what comes to harm in a guest is told apart, and takes nothing else with it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use moat_kernel_tests::bench::{Missing, Run};
+use moat_kernel_tests::bench::{self, Missing, Run};
 use moat_kernel_tests::protocol::Verdict::{self, Failed, Ok as Passed, Skipped};
 use moat_testkit::skip;
 
 #[test]
 fn troubles_are_told_apart() {
-    let cache = std::env::var_os("MOAT_CACHE")
-        .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernel"), PathBuf::from);
+    let cache = bench::cache(Path::new(env!("CARGO_TARGET_TMPDIR")));
     let expected: [(&str, Verdict, &str); 9] = [
         ("trouble::fails", Failed, "as it was told"),
         ("trouble::panics", Failed, "trouble.rs"),

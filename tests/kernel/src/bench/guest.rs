@@ -1,7 +1,7 @@
 //! One guest: QEMU with one emulated processor, its console in a file, the guest's messages on its standard output.
 
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tempfile::TempPath;
 
-use super::Missing;
+use super::cannot_start;
 use super::kernel::Kernel;
 use crate::protocol::Message;
 
@@ -23,6 +23,8 @@ const ARGUMENTS: &str = "console=ttyS0 quiet oops=panic panic=-1 mitigations=off
 const LIFE: Duration = Duration::from_mins(15);
 /// How long it may take to boot, or to do anything else between cases, without a message.
 pub const SILENCE: Duration = Duration::from_mins(1);
+/// Messages that wait for the host; then the guest does.
+const QUEUE: usize = 1024;
 /// How much of the console is told when a guest dies.
 const LAST_LINES: usize = 25;
 
@@ -55,9 +57,9 @@ impl Guest {
             .stdout(Stdio::piped())
             .stderr(fs::File::create(log.with_extension("qemu"))?)
             .spawn()
-            .map_err(no_qemu)?;
+            .map_err(|error| cannot_start(QEMU, error))?;
         let output = qemu.stdout.take().context("qemu has no output")?;
-        let (sender, messages) = mpsc::channel();
+        let (sender, messages) = mpsc::sync_channel(QUEUE);
         // Ends with the guest, whose output it reads.
         std::thread::spawn(move || {
             for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
@@ -135,17 +137,12 @@ fn qemu(kernel: &Kernel, initramfs: &Path) -> Command {
     qemu
 }
 
-fn no_qemu(error: std::io::Error) -> anyhow::Error {
-    match error.kind() {
-        ErrorKind::NotFound => Missing(format!("no {QEMU}; `make setup` installs it")).into(),
-        _ => anyhow::Error::new(error).context(format!("cannot start {QEMU}")),
-    }
-}
-
 /// Boots a guest whose console is the terminal, and waits for its end.
 pub fn attend(kernel: &Kernel, initramfs: &Path) -> Result<()> {
-    let status =
-        qemu(kernel, initramfs).args(["-serial", "stdio", "-serial", "null"]).status().map_err(no_qemu)?;
+    let status = qemu(kernel, initramfs)
+        .args(["-serial", "stdio", "-serial", "null"])
+        .status()
+        .map_err(|error| cannot_start(QEMU, error))?;
     anyhow::ensure!(status.success(), "qemu failed: {status}");
     Ok(())
 }

@@ -83,7 +83,10 @@ impl Run {
                     self.settle(case, Verdict::Failed, text);
                     continue;
                 }
-                self.boot()?;
+                if let Err(error) = self.boot() {
+                    self.missing = error.downcast_ref::<Missing>().cloned();
+                    return Err(error);
+                }
                 self.expected = Instant::now() + SILENCE;
             }
             let Some(guest) = &mut self.guest else { continue };
@@ -102,28 +105,21 @@ impl Run {
     }
 
     fn boot(&mut self) -> Result<()> {
-        let missing = |error: anyhow::Error| Missing(format!("{error:#}"));
-        let kernel = match &self.kernel {
-            Some(kernel) => kernel.clone(),
-            None => match Kernel::fetch(self.series, &self.cache).map_err(missing) {
-                Ok(kernel) => self.kernel.insert(kernel).clone(),
-                Err(why) => return Err(self.missing.insert(why).clone().into()),
-            },
+        let kernel = if let Some(kernel) = &self.kernel {
+            kernel.clone()
+        } else {
+            let fetched = Kernel::fetch(self.series, &self.cache);
+            self.kernel.insert(fetched.map_err(|error| Missing(format!("{error:#}")))?).clone()
         };
+        if cfg!(not(target_arch = "x86_64")) {
+            return Err(Missing("the guests are x86-64 machines, and this one is not".into()).into());
+        }
         eprint!("booting {} for {} cases ", kernel.release(), self.waiting.len());
         let cases: Vec<String> = self.waiting.iter().cloned().collect();
         let initramfs = initramfs::build(&kernel, &self.program, &cases, &self.cache)
             .context("cannot build the initramfs")?;
         let log = self.cache.join(format!("{}-{}.log", self.log, self.dead.len() + 1));
-        match Guest::boot(&kernel, initramfs, &log) {
-            Ok(guest) => self.guest = Some(guest),
-            Err(error) => {
-                if let Some(missing) = error.downcast_ref::<Missing>() {
-                    self.missing = Some(missing.clone());
-                }
-                return Err(error);
-            }
-        }
+        self.guest = Some(Guest::boot(&kernel, initramfs, &log)?);
         Ok(())
     }
 

@@ -1,9 +1,7 @@
 //! Everything that runs in a guest: its init, the suites, and the runtime of its containers.
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
-
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use moat_kernel_tests::{bench, container, node, suites};
 
 fn main() -> Result<()> {
@@ -17,8 +15,10 @@ fn main() -> Result<()> {
         Some((word, [request])) if word == "runc" => container::runtime::run(request),
         // On the host.
         Some((word, [series])) if word == "shell" => {
-            let cache = std::env::var_os("MOAT_CACHE").map_or_else(std::env::temp_dir, PathBuf::from);
-            bench::shell(series, &std::env::current_exe()?, &cache)
+            let program = std::env::current_exe()?;
+            // Of `target/debug/moat-guest`, where cargo keeps tests' files.
+            let target = program.ancestors().nth(2).context("not in a target folder")?.join("tmp");
+            bench::shell(series, &program, &bench::cache(&target))
         }
         _ => bail!("this is a guest's init: `cargo test --package moat-kernel-tests` boots it"),
     }

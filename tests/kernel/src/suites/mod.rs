@@ -25,6 +25,8 @@ pub struct Case {
 
 /// How long a case may take that does not say so itself.
 const LIMIT: Duration = Duration::from_mins(2);
+/// As much as is sent of what a case has to say; its console has it all.
+const TEXT: usize = 16 << 10;
 
 impl std::fmt::Debug for Case {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -96,7 +98,7 @@ pub fn run(names: &[String]) -> Result<()> {
         let case = all.iter().find(|case| case.name == *name).with_context(|| format!("no case {name}"))?;
         send(&mut messages, &Message::Begin { name: name.clone(), limit: case.limit })?;
         eprintln!("== {name}");
-        let (verdict, text) = match catch_unwind(AssertUnwindSafe(&case.run)) {
+        let (verdict, mut text) = match catch_unwind(AssertUnwindSafe(&case.run)) {
             Ok(Ok(())) => (Verdict::Ok, String::new()),
             Ok(Err(error)) => match error.downcast_ref::<Skipped>() {
                 Some(why) => (Verdict::Skipped, why.to_string()),
@@ -105,6 +107,7 @@ pub fn run(names: &[String]) -> Result<()> {
             Err(panic) => (Verdict::Failed, panic_text(panic.as_ref())),
         };
         eprintln!("== {name}: {verdict:?} {text}");
+        text.truncate(text.floor_char_boundary(TEXT));
         send(&mut messages, &Message::Case { name: name.clone(), verdict, text })?;
     }
     Ok(())
