@@ -10,6 +10,10 @@ packages=(
     # to run containers
     busybox-static containerd containernetworking-plugins iproute2 runc
 )
+# to boot other kernels in guests, which only machines of their kind can
+if [ "$(uname -m)" = x86_64 ]; then
+    packages+=(binutils cpio qemu-system-x86 xz-utils)
+fi
 
 complain() {
     printf 'setup: %s\n' "$@" >&2

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks and tests everything that this machine can run, and says what it left out. `make test` calls it.
 #
-# MOAT_REQUIRE=guard (a comma list) turns the skip of a test that needs `guard` into a failure.
+# MOAT_REQUIRE=guard,lsm turns the skip of a test that needs `guard` or `lsm` into a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh

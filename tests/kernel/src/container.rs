@@ -28,7 +28,7 @@ const CONTAINERS: &str = "/run/moat";
 /// The guest's program as drivers see it when it acts as the OCI runtime.
 const RUNTIME: &str = "/usr/bin/runc";
 /// How long a process in a container may take unless said otherwise.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 /// As much as is kept of what a process prints.
 const OUTPUT: u64 = 256 << 10;
 
@@ -306,10 +306,10 @@ impl Entered {
 }
 
 fn read_reports(reader: PipeReader) -> Receiver<Report> {
-    let (sender, reports) = mpsc::channel();
+    let (sender, reports) = mpsc::sync_channel(4);
     std::thread::spawn(move || {
         for line in BufReader::new(reader).lines().map_while(Result::ok) {
-            let report = serde_json::from_str(&line).unwrap_or_else(|_| Report::Failed(line));
+            let report = serde_json::from_str(&line).unwrap_or(Report::Failed(line));
             if sender.send(report).is_err() {
                 break;
             }

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::mount::{MsFlags, mount};
@@ -21,10 +21,13 @@ pub const INIT: &str = "/init";
 pub const IMAGE: &str = "/image";
 pub const MODULES: &str = "/modules";
 pub const SELECTION: &str = "/cases";
+/// What is selected where a shell is wanted instead of cases.
+pub const SHELL: &str = "shell";
 
-/// How long a case may take.
-const LIMIT: Duration = Duration::from_mins(2);
-/// The second serial port.
+/// How long a suite may take to begin its next case.
+const PAUSE: Duration = Duration::from_secs(30);
+/// The first serial port, and the second one.
+const CONSOLE: &str = "/dev/ttyS0";
 const MESSAGES: &str = "/dev/ttyS1";
 pub const PATH: &str = "/bin:/usr/bin";
 
@@ -95,6 +98,11 @@ fn mount_all() -> Result<()> {
 
 fn serve(messages: &mut File) -> Result<()> {
     let selection = fs::read_to_string(SELECTION).context("cannot read what to run")?;
+    if selection == SHELL {
+        let mut shell = command("/bin/setsid");
+        shell.args(["-c", "/bin/sh"]).stdin(File::open(CONSOLE)?);
+        return shell.status().map(drop).context("cannot run a shell");
+    }
     send(messages, &Message::Ready)?;
     let mut waiting: VecDeque<&str> = selection.lines().collect();
     while let Some(first) = waiting.front() {
@@ -128,7 +136,7 @@ impl Suite {
             .stdin(OwnedFd::from(writer))
             .spawn()
             .with_context(|| format!("cannot start suite {suite}"))?;
-        let (sender, messages) = mpsc::channel();
+        let (sender, messages) = mpsc::sync_channel(16);
         std::thread::spawn(move || {
             for line in BufReader::new(reader).lines().map_while(Result::ok) {
                 if let Some(message) = Message::parse(&line)
@@ -144,18 +152,19 @@ impl Suite {
     /// Passes its messages on until it ends; how many cases have a verdict then.
     fn watch(mut self, onwards: &mut File) -> Result<usize> {
         let mut settled = 0;
-        let mut running: Option<(String, Instant)> = None;
+        let mut running: Option<String> = None;
+        let mut limit = PAUSE;
         loop {
-            let left = match &running {
-                Some((_, since)) => LIMIT.saturating_sub(since.elapsed()),
-                None => LIMIT,
-            };
-            let why = match self.messages.recv_timeout(left) {
+            let why = match self.messages.recv_timeout(limit) {
                 Ok(message) => {
                     match &message {
-                        Message::Begin(name) => running = Some((name.clone(), Instant::now())),
+                        Message::Begin { name, limit: its } => {
+                            running = Some(name.clone());
+                            limit = *its;
+                        }
                         Message::Case { .. } => {
                             running = None;
+                            limit = PAUSE;
                             settled += 1;
                         }
                         _ => {}
@@ -166,11 +175,11 @@ impl Suite {
                 Err(RecvTimeoutError::Timeout) => {
                     self.process.kill()?;
                     self.process.wait()?;
-                    format!("no end after {} s", LIMIT.as_secs())
+                    format!("no end after {} s", limit.as_secs())
                 }
                 Err(RecvTimeoutError::Disconnected) => format!("its process ended: {}", self.process.wait()?),
             };
-            if let Some((name, _)) = running {
+            if let Some(name) = running {
                 let text = format!("{why}; its console tells what it printed");
                 send(onwards, &Message::Case { name, verdict: Verdict::Failed, text })?;
                 settled += 1;

@@ -1,14 +1,16 @@
 //! What a guest tells the host, one line each on its second serial port: [`crate::node`] writes, and
 //! [`crate::bench`] reads.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
     /// The guest's init runs, and everything that the cases need is there.
     Ready,
-    /// A case begins.
-    Begin(String),
+    /// A case begins, which may take so long.
+    Begin { name: String, limit: Duration },
     /// A case has ended.
     Case { name: String, verdict: Verdict, text: String },
     /// The guest's init cannot go on.
@@ -55,7 +57,7 @@ mod tests {
     fn what_is_written_is_read() {
         for message in [
             Message::Ready,
-            Message::Begin("exec::name".into()),
+            Message::Begin { name: "exec::name".into(), limit: Duration::from_secs(2) },
             Message::Case {
                 name: "exec::name".into(),
                 verdict: Verdict::Failed,

@@ -1,12 +1,12 @@
 //! All suites on all kernels, as tests: `6.12::exec::name`. One guest a kernel runs all cases that the
 //! arguments select.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use moat_kernel_tests::bench::{Missing, Run, SERIES};
+use moat_kernel_tests::bench::{self, Missing, Run, SERIES};
 use moat_kernel_tests::protocol::Verdict;
 use moat_kernel_tests::suites;
 use moat_testkit::skip;
@@ -15,8 +15,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Cases of one kernel share a guest, and two guests at a time are too much for a small machine.
     arguments.test_threads = Some(1);
-    let cache = std::env::var_os("MOAT_CACHE")
-        .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernel"), PathBuf::from);
+    let cache = bench::cache(Path::new(env!("CARGO_TARGET_TMPDIR")));
 
     let names: Vec<String> = suites::all().into_iter().map(|case| case.name).collect();
     let mut trials = Vec::new();

@@ -1,7 +1,7 @@
 //! One guest: QEMU with one emulated processor, its console in a file, the guest's messages on its standard output.
 
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tempfile::TempPath;
 
-use super::Missing;
+use super::cannot_start;
 use super::kernel::Kernel;
 use crate::protocol::Message;
 
@@ -21,8 +21,10 @@ const ARGUMENTS: &str = "console=ttyS0 quiet oops=panic panic=-1 mitigations=off
 
 /// No guest may take longer than this, whatever it does.
 const LIFE: Duration = Duration::from_mins(15);
-/// Nor say nothing for this long. Longer than any case may take: the guest's init ends those.
-const SILENCE: Duration = Duration::from_secs(180);
+/// How long it may take to boot, or to do anything else between cases, without a message.
+pub const SILENCE: Duration = Duration::from_mins(1);
+/// Messages that wait for the host; then the guest does.
+const QUEUE: usize = 1024;
 /// How much of the console is told when a guest dies.
 const LAST_LINES: usize = 25;
 
@@ -49,27 +51,15 @@ pub enum Waited {
 impl Guest {
     /// Boots `kernel`; what it prints on its console goes to the file `log`.
     pub fn boot(kernel: &Kernel, initramfs: TempPath, log: &Path) -> Result<Guest> {
-        let mut qemu = Command::new(QEMU)
-            .args(["-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "2048", "-nographic"])
-            .args(["-no-reboot", "-nic", "none", "-monitor", "none"])
-            .args(["-serial".as_ref(), format!("file:{}", log.display()).as_ref(), "-serial", "stdio"])
-            .arg("-kernel")
-            .arg(kernel.image())
-            .arg("-initrd")
-            .arg(&initramfs)
-            .args(["-append", ARGUMENTS])
+        let mut qemu = qemu(kernel, &initramfs)
+            .args(["-serial", &format!("file:{}", log.display()), "-serial", "stdio"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(log.with_extension("qemu"))?)
             .spawn()
-            .map_err(|error| match error.kind() {
-                ErrorKind::NotFound => {
-                    anyhow::Error::new(Missing(format!("no {QEMU}; `make setup` installs it")))
-                }
-                _ => anyhow::Error::new(error).context(format!("cannot start {QEMU}")),
-            })?;
+            .map_err(|error| cannot_start(QEMU, error))?;
         let output = qemu.stdout.take().context("qemu has no output")?;
-        let (sender, messages) = mpsc::channel();
+        let (sender, messages) = mpsc::sync_channel(QUEUE);
         // Ends with the guest, whose output it reads.
         std::thread::spawn(move || {
             for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
@@ -83,14 +73,14 @@ impl Guest {
         Ok(Guest { qemu, messages, log: log.to_owned(), started: Instant::now(), _initramfs: initramfs })
     }
 
-    /// Waits for the guest's next message, for at most `patience`. `silent_since` is when the last one came.
-    pub fn next(&mut self, patience: Duration, silent_since: Instant) -> Waited {
+    /// Waits for the guest's next message, for at most `patience`; `expected` is when a healthy guest has sent it.
+    pub fn next(&mut self, patience: Duration, expected: Instant) -> Waited {
         match self.messages.recv_timeout(patience) {
             Ok(message) => Waited::Message(message),
             Err(RecvTimeoutError::Disconnected) => Waited::Dead(self.post_mortem()),
             Err(RecvTimeoutError::Timeout) => {
-                let hung = if silent_since.elapsed() >= SILENCE {
-                    format!("the guest hung: no message for {} s", SILENCE.as_secs())
+                let hung = if Instant::now() >= expected {
+                    "the guest hung".to_owned()
                 } else if self.started.elapsed() >= LIFE {
                     format!("the guest took longer than {} s", LIFE.as_secs())
                 } else {
@@ -133,6 +123,28 @@ impl Guest {
             lines[from..].iter().take(2 * LAST_LINES).map(|line| format!("  | {line}")).collect();
         format!("its console ({}) ends with\n{}", self.log.display(), last.join("\n"))
     }
+}
+
+/// QEMU with a guest that has no serial port yet.
+fn qemu(kernel: &Kernel, initramfs: &Path) -> Command {
+    let mut qemu = Command::new(QEMU);
+    qemu.args(["-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "2048", "-nographic"])
+        .args(["-no-reboot", "-nic", "none", "-monitor", "none", "-append", ARGUMENTS])
+        .arg("-kernel")
+        .arg(kernel.image())
+        .arg("-initrd")
+        .arg(initramfs);
+    qemu
+}
+
+/// Boots a guest whose console is the terminal, and waits for its end.
+pub fn attend(kernel: &Kernel, initramfs: &Path) -> Result<()> {
+    let status = qemu(kernel, initramfs)
+        .args(["-serial", "stdio", "-serial", "null"])
+        .status()
+        .map_err(|error| cannot_start(QEMU, error))?;
+    anyhow::ensure!(status.success(), "qemu failed: {status}");
+    Ok(())
 }
 
 impl Drop for Guest {

@@ -10,6 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::cannot_start;
 use super::initramfs::add_program;
 use super::kernel::output;
 
@@ -42,7 +43,7 @@ pub fn build(root: &Path, cache: &Path) -> Result<()> {
 pub fn busybox(root: &Path) -> Result<()> {
     let folder = root.join("bin");
     fs::create_dir_all(&folder)?;
-    fs::copy("/bin/busybox", folder.join("busybox")).context("no /bin/busybox: install busybox-static")?;
+    fs::copy("/bin/busybox", folder.join("busybox")).map_err(|error| cannot_start("/bin/busybox", error))?;
     let applets = output(Command::new("/bin/busybox").arg("--list"))?;
     for applet in String::from_utf8(applets)?.lines().filter(|applet| *applet != "busybox") {
         symlink("busybox", folder.join(applet)).with_context(|| format!("cannot link applet {applet}"))?;

@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use tempfile::TempPath;
 
-use super::image;
 use super::kernel::{Kernel, output};
+use super::{cannot_start, image};
 use crate::node::{IMAGE, INIT, MODULES, SELECTION};
 
 /// What the suites need of the kernel that is not built into it.
@@ -48,7 +48,7 @@ fn pack(root: &Path, cache: &Path) -> Result<TempPath> {
         .current_dir(root)
         .stdout(Stdio::piped())
         .spawn()
-        .context("cannot run find")?;
+        .map_err(|error| cannot_start("find", error))?;
     let list = find.stdout.take().context("find has no output")?;
     let packed = Command::new("cpio")
         .args(["--create", "--null", "--quiet", "--format=newc", "--owner=0:0", "--reproducible"])
@@ -56,7 +56,7 @@ fn pack(root: &Path, cache: &Path) -> Result<TempPath> {
         .stdin(list)
         .stdout(archive.reopen()?)
         .status()
-        .context("cannot run cpio; `make setup` installs it")?;
+        .map_err(|error| cannot_start("cpio", error))?;
     ensure!(find.wait()?.success() && packed.success(), "cannot pack the initramfs: cpio failed ({packed})");
     Ok(archive.into_temp_path())
 }
@@ -74,7 +74,7 @@ pub fn add_program(program: &Path, root: &Path, place: &Path) -> Result<()> {
     add(program, place)?;
     // `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)` or `/lib64/ld-linux-x86-64.so.2 (0x…)`; it fails for a
     // static program, which has none.
-    let listing = Command::new("ldd").arg(program).output().context("cannot run ldd")?;
+    let listing = Command::new("ldd").arg(program).output().map_err(|error| cannot_start("ldd", error))?;
     for library in String::from_utf8(listing.stdout)?.split_whitespace().filter(|word| word.starts_with('/'))
     {
         let library = Path::new(library);

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+
+use super::cannot_start;
 
 /// A kernel package, unpacked.
 #[derive(Debug, Clone)]
@@ -155,7 +157,7 @@ pub(super) fn output(command: &mut Command) -> Result<Vec<u8>> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = match command.output() {
         Ok(output) => output,
-        Err(error) => bail!("cannot run {name}: {error}; `make setup` installs it"),
+        Err(error) => return Err(cannot_start(&name, error)),
     };
     ensure!(
         output.status.success(),

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::Missing;
-use super::guest::{Guest, Waited};
+use super::guest::{Guest, SILENCE, Waited, attend};
 use super::initramfs;
 use super::kernel::Kernel;
+use crate::node::SHELL;
 use crate::protocol::{Message, Verdict};
 
 /// How many guests may die before the remaining cases are given up.
@@ -23,6 +24,7 @@ const PROGRESS: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Run {
     series: &'static str,
+    log: String,
     program: PathBuf,
     cache: PathBuf,
     waiting: VecDeque<String>,
@@ -30,6 +32,8 @@ pub struct Run {
     kernel: Option<Kernel>,
     guest: Option<Guest>,
     dead: Vec<String>,
+    /// When a healthy guest has sent its next message.
+    expected: Instant,
     /// Why there can be no guest here; tried once.
     missing: Option<Missing>,
 }
@@ -39,6 +43,7 @@ impl Run {
     pub fn new(series: &'static str, cases: Vec<String>, program: &Path, cache: &Path) -> Run {
         Run {
             series,
+            log: format!("console-{series}"),
             program: program.to_owned(),
             cache: cache.to_owned(),
             waiting: cases.into(),
@@ -46,8 +51,15 @@ impl Run {
             kernel: None,
             guest: None,
             dead: Vec::new(),
+            expected: Instant::now(),
             missing: None,
         }
+    }
+
+    /// What the consoles' logs are called, which is otherwise `console-SERIES`.
+    #[must_use]
+    pub fn logged_as(self, log: &str) -> Run {
+        Run { log: log.to_owned(), ..self }
     }
 
     /// The verdict on a case, with what there is to say. Boots a guest for all cases that have none yet; the last
@@ -56,7 +68,6 @@ impl Run {
     /// # Errors
     /// [`Missing`], where this machine cannot boot a guest, and any other when something is wrong with the bench.
     pub fn verdict(&mut self, case: &str) -> Result<(Verdict, String)> {
-        let mut silent_since = Instant::now();
         loop {
             if let Some(verdict) = self.verdicts.get(case)
                 && (!self.waiting.is_empty() || self.guest.is_none())
@@ -72,13 +83,16 @@ impl Run {
                     self.settle(case, Verdict::Failed, text);
                     continue;
                 }
-                self.boot()?;
-                silent_since = Instant::now();
+                if let Err(error) = self.boot() {
+                    self.missing = error.downcast_ref::<Missing>().cloned();
+                    return Err(error);
+                }
+                self.expected = Instant::now() + SILENCE;
             }
             let Some(guest) = &mut self.guest else { continue };
-            match guest.next(PROGRESS, silent_since) {
+            match guest.next(PROGRESS, self.expected) {
                 Waited::Message(message) => {
-                    silent_since = Instant::now();
+                    self.expected = Instant::now() + SILENCE;
                     self.note(message);
                 }
                 Waited::Nothing => {
@@ -91,28 +105,21 @@ impl Run {
     }
 
     fn boot(&mut self) -> Result<()> {
-        let missing = |error: anyhow::Error| Missing(format!("{error:#}"));
-        let kernel = match &self.kernel {
-            Some(kernel) => kernel.clone(),
-            None => match Kernel::fetch(self.series, &self.cache).map_err(missing) {
-                Ok(kernel) => self.kernel.insert(kernel).clone(),
-                Err(why) => return Err(self.missing.insert(why).clone().into()),
-            },
+        let kernel = if let Some(kernel) = &self.kernel {
+            kernel.clone()
+        } else {
+            let fetched = Kernel::fetch(self.series, &self.cache);
+            self.kernel.insert(fetched.map_err(|error| Missing(format!("{error:#}")))?).clone()
         };
+        if cfg!(not(target_arch = "x86_64")) {
+            return Err(Missing("the guests are x86-64 machines, and this one is not".into()).into());
+        }
         eprint!("booting {} for {} cases ", kernel.release(), self.waiting.len());
         let cases: Vec<String> = self.waiting.iter().cloned().collect();
         let initramfs = initramfs::build(&kernel, &self.program, &cases, &self.cache)
             .context("cannot build the initramfs")?;
-        let log = self.cache.join(format!("console-{}-{}.log", self.series, self.dead.len() + 1));
-        match Guest::boot(&kernel, initramfs, &log) {
-            Ok(guest) => self.guest = Some(guest),
-            Err(error) => {
-                if let Some(missing) = error.downcast_ref::<Missing>() {
-                    self.missing = Some(missing.clone());
-                }
-                return Err(error);
-            }
-        }
+        let log = self.cache.join(format!("{}-{}.log", self.log, self.dead.len() + 1));
+        self.guest = Some(Guest::boot(&kernel, initramfs, &log)?);
         Ok(())
     }
 
@@ -123,7 +130,9 @@ impl Run {
                 eprint!("({:.1} s) ", age.as_secs_f32());
             }
             // The case that runs stands first.
-            Message::Begin(name) => {
+            Message::Begin { name, limit } => {
+                // The guest's init ends what takes longer.
+                self.expected += limit;
                 self.waiting.retain(|waiting| *waiting != name);
                 self.waiting.push_front(name);
             }
@@ -152,4 +161,10 @@ impl Run {
         self.waiting.retain(|name| name != case);
         self.verdicts.insert(case.to_owned(), (verdict, text));
     }
+}
+
+/// Boots a guest of a series with a shell on its console, and waits for its end.
+pub fn shell(series: &str, program: &Path, cache: &Path) -> Result<()> {
+    let kernel = Kernel::fetch(series, cache)?;
+    attend(&kernel, &initramfs::build(&kernel, program, &[SHELL.to_owned()], cache)?)
 }

@@ -2,11 +2,13 @@
 
 mod boot;
 mod guard;
+mod trouble;
 
 use std::any::Any;
 use std::cell::RefCell;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -17,8 +19,14 @@ use crate::protocol::{Message, Verdict};
 pub struct Case {
     /// `suite::name`.
     pub name: String,
+    limit: Duration,
     run: Box<dyn Fn() -> Result<()> + Send + Sync>,
 }
+
+/// How long a case may take that does not say so itself.
+const LIMIT: Duration = Duration::from_mins(2);
+/// As much as is sent of what a case has to say; its console has it all.
+const TEXT: usize = 16 << 10;
 
 impl std::fmt::Debug for Case {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -29,7 +37,13 @@ impl std::fmt::Debug for Case {
 impl Case {
     /// `run` fails by an error or by a panic, and is skipped by [`skip`].
     pub fn new(suite: &str, name: &str, run: impl Fn() -> Result<()> + Send + Sync + 'static) -> Case {
-        Case { name: format!("{suite}::{name}"), run: Box::new(run) }
+        Case { name: format!("{suite}::{name}"), limit: LIMIT, run: Box::new(run) }
+    }
+
+    /// It may take so long, and no longer.
+    #[must_use]
+    pub fn within(self, limit: Duration) -> Case {
+        Case { limit, ..self }
     }
 }
 
@@ -79,12 +93,12 @@ pub fn run(names: &[String]) -> Result<()> {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         PANICKED_AT.with(|at| *at.borrow_mut() = place);
     }));
-    let all = all();
+    let all: Vec<Case> = all().into_iter().chain(trouble::cases()).collect();
     for name in names {
         let case = all.iter().find(|case| case.name == *name).with_context(|| format!("no case {name}"))?;
-        send(&mut messages, &Message::Begin(name.clone()))?;
+        send(&mut messages, &Message::Begin { name: name.clone(), limit: case.limit })?;
         eprintln!("== {name}");
-        let (verdict, text) = match catch_unwind(AssertUnwindSafe(&case.run)) {
+        let (verdict, mut text) = match catch_unwind(AssertUnwindSafe(&case.run)) {
             Ok(Ok(())) => (Verdict::Ok, String::new()),
             Ok(Err(error)) => match error.downcast_ref::<Skipped>() {
                 Some(why) => (Verdict::Skipped, why.to_string()),
@@ -93,6 +107,7 @@ pub fn run(names: &[String]) -> Result<()> {
             Err(panic) => (Verdict::Failed, panic_text(panic.as_ref())),
         };
         eprintln!("== {name}: {verdict:?} {text}");
+        text.truncate(text.floor_char_boundary(TEXT));
         send(&mut messages, &Message::Case { name: name.clone(), verdict, text })?;
     }
     Ok(())
