@@ -20,7 +20,7 @@ static inline int next_id(int command, uint32_t *id)
 
 	if (syscall(SYS_bpf, command, &walk, sizeof(walk))) {
 		if (errno != ENOENT)
-			must(-1);
+			judged("bpf", -1);
 		return 0;
 	}
 	*id = walk.next_id;
@@ -92,7 +92,7 @@ static inline void moat_pin(char path[PATH_MAX])
 	if (!pins && errno == ENOENT)
 		need("pins of Moat's");
 	if (!pins)
-		must(-1);
+		judged("opendir", -1);
 	while ((entry = readdir(pins)))
 		if (entry->d_type == DT_REG) {
 			snprintf(path, PATH_MAX, "%s/%s", folder, entry->d_name);

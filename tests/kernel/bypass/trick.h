@@ -1,8 +1,8 @@
 /*
  * What all tricks share: how a trick ends, and how it leaves a mark.
  *
- * Every trick is one static program that includes this file and nothing else of
- * the project. The contract with the runner is in README.md.
+ * Every trick is a C program with a `main` of its own that includes this file. The
+ * contract with the runner is in README.md.
  */
 #ifndef TRICK_H
 #define TRICK_H
@@ -190,5 +190,19 @@ static inline void private_mounts(void)
 {
 	must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
 }
+
+#ifdef TRICKS_IN_ONE
+/* One program holds all tricks: each file's `main` is one entry of its table (tricks.c). */
+struct trick {
+	const char *source;
+	int (*run)();
+};
+
+static int trick_main();
+
+__attribute__((section("tricks"), used)) static const struct trick trick = { __BASE_FILE__, trick_main };
+
+#define main trick_main
+#endif
 
 #endif

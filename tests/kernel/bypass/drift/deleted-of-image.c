@@ -8,4 +8,5 @@ int main(void)
 
 	must(unlink(MARK));
 	must(syscall(SYS_execveat, file, "", arguments, environ, AT_EMPTY_PATH));
+	return FAILED;
 }

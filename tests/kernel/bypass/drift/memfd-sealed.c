@@ -11,4 +11,5 @@ int main(void)
 	copy(MARK, path);
 	must(fcntl(file, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL));
 	must(syscall(SYS_execveat, file, "", arguments, environ, AT_EMPTY_PATH));
+	return FAILED;
 }

@@ -10,7 +10,7 @@ static void write_code(int file)
 	must(pwrite(file, code, sizeof(code), 0));
 }
 
-static void run(void *mapping)
+static _Noreturn void run(void *mapping)
 {
 	if (((int (*)(void))mapping)() != 42)
 		failed("the code did something else");

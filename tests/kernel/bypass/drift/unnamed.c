@@ -13,4 +13,5 @@ int main(void)
 	/* Open for writing it would be "text file busy". */
 	close(writer);
 	must(syscall(SYS_execveat, file, "", arguments, environ, AT_EMPTY_PATH));
+	return FAILED;
 }

@@ -9,4 +9,5 @@ int main(void)
 		arguments[i] = "";
 	arguments[10002] = "--evil";
 	must(execve(MARK, arguments, environ));
+	return FAILED;
 }

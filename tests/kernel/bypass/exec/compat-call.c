@@ -8,4 +8,5 @@ int main(void)
 {
 	arguments[0] = narrow(path);
 	must(compat(11 /* execve */, narrow(path), narrow(arguments), narrow(environment)));
+	return FAILED;
 }

@@ -3,5 +3,5 @@
 
 int main(void)
 {
-	execute("/opt/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/u/v/w/mark", "mark");
+	execute("/deep/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/u/v/w/mark", "mark");
 }

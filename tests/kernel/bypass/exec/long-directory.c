@@ -5,6 +5,6 @@ int main(void)
 {
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "/opt/%0200d/mark", 7);
+	snprintf(path, sizeof(path), "/deep/%0200d/mark", 7);
 	execute(path, "mark");
 }

@@ -6,4 +6,5 @@ int main(void)
 	char *arguments[] = { NULL };
 
 	must(execve(MARK, arguments, environ));
+	return FAILED;
 }

@@ -5,6 +5,6 @@ int main(void)
 {
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "/opt/%0100d/%0100d/mark-1234567890", 1, 2);
+	snprintf(path, sizeof(path), "/deep/%0100d/%0100d/mark-123456789012", 1, 2);
 	execute(path, "mark");
 }

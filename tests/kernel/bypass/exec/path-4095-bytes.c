@@ -1,9 +1,9 @@
-/* 4,095 bytes: 15 directories of 255 bytes, one of 243, and the file. */
+/* 4,095 bytes: 15 directories of 255 bytes, one of 244, and the file. */
 #include "../trick.h"
 
 int main(void)
 {
-	char path[PATH_MAX] = "/opt", *end = path + 4;
+	char path[PATH_MAX] = "/deep", *end = path + 5;
 
 	mkdir(path, 0755);
 	for (int level = 0; level < 16; level++) {

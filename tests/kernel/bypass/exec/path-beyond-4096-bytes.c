@@ -7,8 +7,8 @@ int main(void)
 
 	memset(name, 'd', 255);
 	name[255] = 0;
-	mkdir("/opt", 0755);
-	must(chdir("/opt"));
+	mkdir("/deep", 0755);
+	must(chdir("/deep"));
 	for (int level = 0; level < 30; level++) {
 		must(mkdir(name, 0755));
 		must(chdir(name));

@@ -7,4 +7,5 @@ int main(void)
 	int file = must(open("/usr/bin/script.sh", O_PATH));
 
 	must(syscall(SYS_execveat, file, "", arguments, environ, AT_EMPTY_PATH));
+	return FAILED;
 }

@@ -15,4 +15,5 @@ int main(void)
 	if (pthread_create(&thread, NULL, launch, NULL))
 		failed("pthread_create");
 	pthread_join(thread, NULL);
+	return FAILED;
 }

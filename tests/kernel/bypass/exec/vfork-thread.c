@@ -19,7 +19,7 @@ static void *launch(void *unused)
 	must(waitpid(child, &status, 0));
 	errno = error;
 	if (error)
-		must(-1);
+		judged("execve", -1);
 	if (WIFSIGNALED(status)) {
 		errno = EPERM;
 		refused("the child was killed");
@@ -34,4 +34,5 @@ int main(void)
 	if (pthread_create(&thread, NULL, launch, NULL))
 		failed("pthread_create");
 	pthread_join(thread, NULL);
+	return FAILED;
 }

@@ -3,6 +3,7 @@
 
 int main(void)
 {
-	must(copy_file_range(must(open("/etc/passwd", O_RDONLY)), NULL, must(open(SECRET, O_WRONLY)), NULL, 64, 0));
+	write_file("/tmp/new", "COPIED\n");
+	must(copy_file_range(must(open("/tmp/new", O_RDONLY)), NULL, must(open(SECRET, O_WRONLY)), NULL, 7, 0));
 	went_through();
 }

@@ -9,6 +9,6 @@ int main(void)
 	int file = must(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
 
 	if (connect(file, (struct sockaddr *)&target, sizeof(target)) && errno != EINPROGRESS)
-		must(-1);
+		judged("connect", -1);
 	end_as(child);
 }

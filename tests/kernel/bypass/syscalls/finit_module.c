@@ -4,7 +4,7 @@
 int main(void)
 {
 	if (syscall(SYS_finit_module, must(open("/etc/passwd", O_RDONLY)), "", 0) == 0 || errno != ENOEXEC)
-		must(-1);
+		judged("finit_module", -1);
 	prove();
 	went_through();
 }
