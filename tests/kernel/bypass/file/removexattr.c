@@ -5,9 +5,13 @@
 int main(int count, char **arguments)
 {
 	(void)arguments;
-	if (count == 2)
+	if (count == 2) {
 		must(setxattr(SECRET, "trusted.moat", "x", 1, 0));
-	else
-		must(removexattr(SECRET, "trusted.moat"));
+		return 0;
+	}
+	must(removexattr(SECRET, "trusted.moat"));
+	if (getxattr(SECRET, "trusted.moat", NULL, 0) >= 0)
+		failed("the attribute is still there");
+	prove();
 	went_through();
 }

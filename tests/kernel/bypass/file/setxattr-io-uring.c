@@ -1,5 +1,6 @@
 /* No call of that name is made. */
 #include "../ring.h"
+#include <sys/xattr.h>
 
 int main(void)
 {
@@ -12,5 +13,8 @@ int main(void)
 	};
 
 	must(through_ring(&request));
+	if (getxattr(SECRET, "trusted.moat", NULL, 0) != 1)
+		failed("the attribute is not there");
+	prove();
 	went_through();
 }

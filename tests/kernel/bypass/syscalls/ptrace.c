@@ -1,4 +1,4 @@
-/* Seized, and proven by reading its registers' size from a stop. */
+/* Attached, and proven by a register read. */
 #include "../trick.h"
 
 int main(void)
