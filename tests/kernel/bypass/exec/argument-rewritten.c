@@ -5,20 +5,31 @@
 #include "../trick.h"
 #include <pthread.h>
 
-static char path[] __attribute__((aligned(8))) = "/proof/safe";
+/* The four bytes that differ begin at a multiple of four: they change all at once. */
+static char room[16] __attribute__((aligned(8))) = "\0/proof/safe";
+static char *const path = room + 1;
+static int flipping;
+
+static void linger(void)
+{
+	for (volatile int turn = 0; turn < 100; turn++)
+		;
+}
 
 static void *flip(void *unused)
 {
-	uint32_t *last = (uint32_t *)(path + 7), evil, safe;
+	uint32_t *last = (uint32_t *)(room + 8), evil, safe;
 
 	(void)unused;
 	memcpy(&safe, "safe", 4);
 	memcpy(&evil, "evil", 4);
+	/* Without a pause: on one processor, what is there when the clock's tick ends its turn is a matter of luck. */
 	for (;;) {
 		__atomic_store_n(last, evil, __ATOMIC_RELAXED);
-		sched_yield();
+		linger();
 		__atomic_store_n(last, safe, __ATOMIC_RELAXED);
-		sched_yield();
+		linger();
+		__atomic_store_n(&flipping, 1, __ATOMIC_RELAXED);
 	}
 	return NULL;
 }
@@ -36,8 +47,7 @@ int main(void)
 
 			if (pthread_create(&thread, NULL, flip, NULL))
 				_exit(FAILED);
-			/* Let the other thread start, and meet the execve at another moment each time. */
-			for (int i = 0; i <= attempt % 8; i++)
+			while (!__atomic_load_n(&flipping, __ATOMIC_RELAXED))
 				sched_yield();
 			execute(MARK, "mark", path);
 		}

@@ -1,4 +1,4 @@
-/* The unspecified address means the own host, and is in no network of the rule. */
+/* The unspecified address is in no network of the rule, and the kernel makes the own host of it. */
 #include "../peer.h"
 
 int main(void)

@@ -4,7 +4,11 @@
 
 int main(void)
 {
-	struct perf_event_attr event = { .type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_TASK_CLOCK, .size = sizeof(event) };
+	struct perf_event_attr event = {
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_TASK_CLOCK,
+		.size = sizeof(event),
+	};
 
 	must(syscall(SYS_perf_event_open, &event, 0, -1, -1, 0));
 	prove();
