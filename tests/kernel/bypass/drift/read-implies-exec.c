@@ -1,0 +1,31 @@
+/* READ_IMPLIES_EXEC: PROT_EXEC is never asked for. */
+#include "../trick.h"
+#include <sys/personality.h>
+
+/* mov $42, %eax; ret */
+static const unsigned char code[] = { 0xb8, 42, 0, 0, 0, 0xc3 };
+
+static void write_code(int file)
+{
+	must(ftruncate(file, 4096));
+	must(pwrite(file, code, sizeof(code), 0));
+}
+
+static _Noreturn void run(void *mapping)
+{
+	if (((int (*)(void))mapping)() != 42)
+		failed("the code did something else");
+	prove();
+	went_through();
+}
+
+int main(void)
+{
+	must(personality(READ_IMPLIES_EXEC));
+	{
+		int file = must(open("/tmp/new", O_RDWR | O_CREAT, 0644));
+
+		write_code(file);
+		run((void *)must(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, file, 0)));
+	}
+}

@@ -1,0 +1,11 @@
+/* No path at all. */
+#include "../trick.h"
+
+int main(void)
+{
+	char *arguments[] = { "mark", NULL };
+	int file = must(open(MARK, O_RDONLY | O_CLOEXEC));
+
+	must(syscall(SYS_execveat, file, "", arguments, environ, AT_EMPTY_PATH));
+	return FAILED;
+}

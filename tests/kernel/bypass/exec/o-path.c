@@ -1,0 +1,11 @@
+/* O_PATH opens nothing: no open is judged on the way. */
+#include "../trick.h"
+
+int main(void)
+{
+	char *arguments[] = { "mark", NULL };
+	int file = must(open(MARK, O_PATH | O_CLOEXEC));
+
+	must(syscall(SYS_execveat, file, "", arguments, environ, AT_EMPTY_PATH));
+	return FAILED;
+}

@@ -1,0 +1,15 @@
+/* No call of that name is made. */
+#include "../ring.h"
+
+int main(void)
+{
+	struct io_uring_sqe request = {
+		.opcode = IORING_OP_MKDIRAT,
+		.fd = AT_FDCWD,
+		.addr = (uintptr_t)"/srv/locked/new",
+		.len = 0755,
+	};
+
+	must(through_ring(&request));
+	went_through();
+}

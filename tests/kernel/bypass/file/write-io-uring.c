@@ -1,0 +1,14 @@
+/* No open call is made. */
+#include "../ring.h"
+
+int main(void)
+{
+	struct io_uring_sqe request = {
+		.opcode = IORING_OP_OPENAT,
+		.fd = AT_FDCWD,
+		.addr = (uintptr_t)SECRET,
+		.open_flags = O_WRONLY,
+	};
+
+	overwrite(must(through_ring(&request)));
+}

@@ -1,0 +1,13 @@
+/* The plain one. */
+#include "../peer.h"
+
+int main(void)
+{
+	raise_loopback();
+	pid_t child = PEER_V4(SOCK_STREAM, DENIED_PORT);
+	struct sockaddr_in target = ipv4(DENIED_PORT);
+	int file = must(socket(AF_INET, SOCK_STREAM, 0));
+
+	must(connect(file, (struct sockaddr *)&target, sizeof(target)));
+	end_as(child);
+}

@@ -1,0 +1,7 @@
+/* As rules-400, beyond most tables. */
+#include "../trick.h"
+
+int main(void)
+{
+	execute(MARK, "mark");
+}

@@ -1,0 +1,10 @@
+/* No swap area: EINVAL comes after the check of whether the caller may. */
+#include "../trick.h"
+
+int main(void)
+{
+	if (syscall(SYS_swapoff, "/volume/area") == 0 || errno != EINVAL)
+		judged("swapoff", -1);
+	prove();
+	went_through();
+}

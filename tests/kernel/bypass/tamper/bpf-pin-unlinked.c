@@ -1,0 +1,15 @@
+/* A second name keeps it for the way back: without rules this succeeds, and must leave Moat as it was. */
+#include "../moat_objects.h"
+
+int main(void)
+{
+	char path[PATH_MAX], other[PATH_MAX + 8];
+
+	moat_pin(path);
+	snprintf(other, sizeof(other), "%s-other", path);
+	must(link(path, other));
+	must(unlink(path));
+	prove();
+	must(rename(other, path));
+	went_through();
+}
