@@ -66,6 +66,17 @@ impl Container {
 
     /// Starts a container with this as its first program, executed when this returns.
     pub fn start_with(name: &str, entrypoint: &[&str]) -> Result<Container> {
+        Container::create(&Request::new(Step::Create, name, 0, entrypoint))
+    }
+
+    /// As [`start`](Container::start), but its processes are the node's: it sees them all.
+    pub fn start_among_all(name: &str) -> Result<Container> {
+        let request = Request::new(Step::Create, name, 0, &["/bin/sleep", "1000000"]);
+        Container::create(&Request { host_processes: true, ..request })
+    }
+
+    fn create(request: &Request) -> Result<Container> {
+        let name = request.container.as_str();
         let folder = Path::new(CONTAINERS).join(name);
         for part in ["upper", "work", "root", "proof", "volume"] {
             fs::create_dir_all(folder.join(part)).with_context(|| format!("cannot prepare {name}"))?;
@@ -74,8 +85,7 @@ impl Container {
             mount(Some("tmpfs"), &folder.join(part), Some("tmpfs"), MsFlags::empty(), Some("mode=1777"))?;
         }
         fs::create_dir(cgroup(name)).with_context(|| format!("cannot make the cgroup of {name}"))?;
-        let request = Request::new(Step::Create, name, 0, entrypoint);
-        let (mut entered, monitor) = Entered::begin(&request, Stdio::inherit(), Stdio::inherit())?;
+        let (mut entered, monitor) = Entered::begin(request, Stdio::inherit(), Stdio::inherit())?;
         let init_pid = match entered.report()? {
             Report::Started(pid) => pid,
             other => {
@@ -187,6 +197,13 @@ impl Session {
         self
     }
 
+    /// A variable of its environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Session {
+        self.request.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// What it is told as its own name, instead of its path.
     #[must_use]
     pub fn named(mut self, name: &str) -> Session {
@@ -205,7 +222,11 @@ impl Session {
     }
 
     pub fn run(self) -> Result<Ended> {
-        self.start()?.wait(LIMIT)
+        self.run_within(LIMIT)
+    }
+
+    pub fn run_within(self, limit: Duration) -> Result<Ended> {
+        self.start()?.wait(limit)
     }
 }
 

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod bypass;
 pub mod container;
 pub mod node;
 pub mod protocol;

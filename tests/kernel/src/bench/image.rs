@@ -1,7 +1,7 @@
 //! The image that the guests' containers are made of: a folder in the initramfs.
 //!
-//! `image/root` is copied as it is; every source in `image/programs` and `bypass` is compiled, and says in its first
-//! line with what flags (`// gcc: -static -nostdlib`).
+//! `image/root` is copied as it is; every source in `image/programs` is compiled, and says in its first line with
+//! what flags (`// gcc: -static -nostdlib`). All tricks of the bypass corpus are one program.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use super::cannot_start;
 use super::initramfs::add_program;
 use super::kernel::output;
+use crate::bypass;
 
 /// Where the containers find the folders that they mount on.
 const MOUNT_POINTS: [&str; 6] = ["dev", "old", "proc", "proof", "sys", "volume"];
@@ -29,14 +30,20 @@ pub fn build(root: &Path, cache: &Path) -> Result<()> {
     }
     fs::set_permissions(root.join("etc/shadow"), fs::Permissions::from_mode(0o600))?;
     busybox(root)?;
-    for (folder, place) in [("image/programs", "usr/bin"), ("bypass", "opt/bypass")] {
-        for source in files(&sources.join(folder))? {
-            let program = compile(&source, &cache.join(folder))?;
-            let name = program.file_name().context("a program without a name")?;
-            add_program(&program, root, &Path::new("/").join(place).join(name))?;
-        }
+    for source in files(&sources.join("image/programs"))? {
+        let text = fs::read_to_string(&source)?;
+        let flags = text.lines().next().and_then(|line| line.strip_prefix("// gcc: ")).unwrap_or("-static");
+        let program = compile(&[source], flags, &cache.join("programs"))?;
+        let name = program.file_name().context("a program without a name")?;
+        add_program(&program, root, &Path::new("/usr/bin").join(name))?;
     }
-    Ok(())
+    let corpus = sources.join("bypass");
+    let mut tricks = vec![corpus.join("tricks.c")];
+    for class in bypass::classes(&corpus)? {
+        tricks.extend(files(&class)?);
+    }
+    let tricks = compile(&tricks, "-static -pthread -DTRICKS_IN_ONE", &cache.join("programs"))?;
+    add_program(&tricks, root, Path::new("/opt/bypass/tricks"))
 }
 
 /// Debian's busybox-static with all its applets as links, in `root`/bin.
@@ -78,23 +85,25 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Compiles one source, unless its program is newer.
-fn compile(source: &Path, folder: &Path) -> Result<PathBuf> {
+/// Compiles a program, of its first source's name, unless it is newer than all of them.
+fn compile(sources: &[PathBuf], flags: &str, folder: &Path) -> Result<PathBuf> {
     fs::create_dir_all(folder)?;
-    let program = folder.join(source.file_stem().context("a source without a name")?);
+    let first =
+        sources.first().and_then(|source| source.file_stem()).context("a program without a source")?;
+    let program = folder.join(first);
     let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
-    if changed(&program).is_ok_and(|compiled| changed(source).is_ok_and(|written| written < compiled)) {
+    let older = |source: &PathBuf, compiled| changed(source).is_ok_and(|written| written < compiled);
+    if changed(&program).is_ok_and(|compiled| sources.iter().all(|source| older(source, compiled))) {
         return Ok(program);
     }
-    let text = fs::read_to_string(source)?;
-    let flags = text.lines().next().and_then(|line| line.strip_prefix("// gcc: ")).unwrap_or("-static");
     let scratch = tempfile::NamedTempFile::new_in(folder)?.into_temp_path();
     output(
         Command::new("gcc")
             .args(["-O1", "-Wall", "-s"])
             .args(flags.split_whitespace())
             .arg("-o")
-            .args([&scratch, source]),
+            .arg(&scratch)
+            .args(sources),
     )?;
     scratch.persist(&program)?;
     Ok(program)

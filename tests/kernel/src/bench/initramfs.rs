@@ -11,6 +11,7 @@ use tempfile::TempPath;
 
 use super::kernel::{Kernel, output};
 use super::{cannot_start, image};
+use crate::bypass;
 use crate::node::{IMAGE, INIT, MODULES, SELECTION};
 
 /// What the suites need of the kernel that is not built into it.
@@ -38,6 +39,7 @@ pub fn build(kernel: &Kernel, program: &Path, cases: &[String], cache: &Path) ->
         names.push(name);
     }
     fs::write(inside(root, SELECTION), cases.join("\n"))?;
+    bypass::copy_to(&inside(root, bypass::IN_GUEST))?;
     pack(root, cache)
 }
 

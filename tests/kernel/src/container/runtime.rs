@@ -40,6 +40,10 @@ pub struct Request {
     pub words: Vec<String>,
     pub argv0: Option<String>,
     pub user: u32,
+    /// Besides `PATH`.
+    pub environment: Vec<(String, String)>,
+    /// It shares the node's processes.
+    pub host_processes: bool,
 }
 
 /// What a step tells, one line each, through its standard input, which is the writing end of a pipe.
@@ -58,7 +62,16 @@ pub enum Report {
 impl Request {
     pub fn new(step: Step, container: &str, init_pid: u32, words: &[&str]) -> Request {
         let words = words.iter().map(ToString::to_string).collect();
-        Request { step, container: container.to_owned(), init_pid, words, argv0: None, user: 0 }
+        Request {
+            step,
+            container: container.to_owned(),
+            init_pid,
+            words,
+            argv0: None,
+            user: 0,
+            environment: Vec::new(),
+            host_processes: false,
+        }
     }
 }
 
@@ -81,8 +94,12 @@ fn tell(mut reports: &File, report: &Report) -> Result<()> {
     reports.write_all(format!("{line}\n").as_bytes()).context("cannot report")
 }
 
-fn create(_: &Request) -> Result<()> {
-    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID).context("cannot make namespaces")
+fn create(request: &Request) -> Result<()> {
+    let mut kinds = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET;
+    if !request.host_processes {
+        kinds |= CloneFlags::CLONE_NEWPID;
+    }
+    unshare(kinds).context("cannot make namespaces")
 }
 
 fn enter(request: &Request) -> Result<()> {
@@ -132,6 +149,7 @@ fn join(request: &Request) -> Result<()> {
     let mounts = namespace(request, "mnt")?;
     join_cgroup(request)?;
     // Changes the root directory too.
+    setns(namespace(request, "net")?, CloneFlags::CLONE_NEWNET).context("cannot join the network")?;
     setns(mounts, CloneFlags::CLONE_NEWNS).context("cannot join the mounts")?;
     std::env::set_current_dir("/").context("cannot enter the root")
 }
@@ -166,7 +184,12 @@ fn make_root(request: &Request) -> Result<()> {
 fn become_program(request: &Request, reports: &File) -> Result<()> {
     let (program, arguments) = request.words.split_first().context("no program")?;
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().env("PATH", PATH).stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env_clear()
+        .env("PATH", PATH)
+        .envs(request.environment.iter().cloned())
+        .stdin(Stdio::null());
     if let Some(name) = &request.argv0 {
         command.arg0(name);
     }

@@ -1,6 +1,7 @@
 //! The cases, by suite: one file a suite. The host lists them, the guest runs them.
 
 mod boot;
+mod bypass;
 mod guard;
 mod trouble;
 
@@ -57,7 +58,7 @@ use cases;
 
 /// All cases, those of one suite together.
 pub fn all() -> Vec<Case> {
-    [boot::cases(), guard::cases()].into_iter().flatten().collect()
+    [boot::cases(), guard::cases(), bypass::cases()].into_iter().flatten().collect()
 }
 
 /// Why a case cannot be tried on this kernel.
