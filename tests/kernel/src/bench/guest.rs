@@ -23,7 +23,7 @@ const ARGUMENTS: &str = "console=ttyS0 quiet oops=panic panic=-1 mitigations=off
 /// No guest may take longer than this, whatever it does.
 const LIFE: Duration = Duration::from_mins(15);
 /// How long it may take to boot, or to do anything else between cases, without a message.
-pub const SILENCE: Duration = Duration::from_mins(1);
+pub const SILENCE: Duration = Duration::from_mins(2);
 /// Messages that wait for the host; then the guest does.
 const QUEUE: usize = 1024;
 /// How much of the console is told when a guest dies.
