@@ -4,6 +4,7 @@ use std::path::Path;
 
 use moat_kernel_tests::bench::{self, Missing, Run};
 use moat_kernel_tests::protocol::Verdict::{self, Failed, Ok as Passed, Skipped};
+use moat_kernel_tests::suites::Machine;
 use moat_testkit::skip;
 
 #[test]
@@ -22,7 +23,7 @@ fn troubles_are_told_apart() {
     ];
     let cases = expected.iter().map(|(name, ..)| (*name).to_owned()).collect();
     let program = Path::new(env!("CARGO_BIN_EXE_moat-guest"));
-    let mut run = Run::new("6.12", cases, program, &cache).logged_as("trouble");
+    let mut run = Run::new("6.12", Machine::Plain, cases, program, &cache).logged_as("trouble");
     for (name, verdict, text) in expected {
         let found = match run.verdict(name) {
             Ok(found) => found,

@@ -1,5 +1,5 @@
 //! All suites on all kernels, as tests: `6.12::exec::name`. One guest a kernel runs all cases that the
-//! arguments select.
+//! arguments select, and another one those that need another kind of machine.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use moat_kernel_tests::bench::{self, Missing, Run, SERIES};
 use moat_kernel_tests::protocol::Verdict;
-use moat_kernel_tests::suites;
+use moat_kernel_tests::suites::{self, Machine};
 use moat_testkit::skip;
 
 fn main() -> ExitCode {
@@ -17,18 +17,22 @@ fn main() -> ExitCode {
     arguments.test_threads = Some(1);
     let cache = bench::cache(Path::new(env!("CARGO_TARGET_TMPDIR")));
 
-    let names: Vec<String> = suites::all().into_iter().map(|case| case.name).collect();
+    let cases = suites::all();
     let mut trials = Vec::new();
-    for series in SERIES {
+    for (series, machine) in
+        SERIES.into_iter().flat_map(|series| Machine::ALL.map(|machine| (series, machine)))
+    {
+        let names: Vec<String> =
+            cases.iter().filter(|case| case.machine == machine).map(|case| case.name.clone()).collect();
         let full = |name: &str| format!("{series}::{name}");
         let probe = |name: &&String| {
             let trial = Trial::test(full(name), || Ok(()));
             !arguments.is_filtered_out(&trial) && !arguments.is_ignored(&trial)
         };
         let selected = names.iter().filter(probe).cloned().collect();
-        let run = Run::new(series, selected, Path::new(env!("CARGO_BIN_EXE_moat-guest")), &cache);
+        let run = Run::new(series, machine, selected, Path::new(env!("CARGO_BIN_EXE_moat-guest")), &cache);
         let run = Arc::new(Mutex::new(run));
-        for name in names.clone() {
+        for name in names {
             let run = Arc::clone(&run);
             trials.push(Trial::ignorable_test(full(&name), move || conclude(&run, &name)));
         }

@@ -13,6 +13,7 @@ use tempfile::TempPath;
 use super::cannot_start;
 use super::kernel::Kernel;
 use crate::protocol::Message;
+use crate::suites::Machine;
 
 const QEMU: &str = "qemu-system-x86_64";
 /// BPF among the security modules, and an end instead of a limping kernel where something goes wrong in it.
@@ -22,7 +23,7 @@ const ARGUMENTS: &str = "console=ttyS0 quiet oops=panic panic=-1 mitigations=off
 /// No guest may take longer than this, whatever it does.
 const LIFE: Duration = Duration::from_mins(15);
 /// How long it may take to boot, or to do anything else between cases, without a message.
-pub const SILENCE: Duration = Duration::from_mins(1);
+pub const SILENCE: Duration = Duration::from_mins(2);
 /// Messages that wait for the host; then the guest does.
 const QUEUE: usize = 1024;
 /// How much of the console is told when a guest dies.
@@ -50,8 +51,8 @@ pub enum Waited {
 
 impl Guest {
     /// Boots `kernel`; what it prints on its console goes to the file `log`.
-    pub fn boot(kernel: &Kernel, initramfs: TempPath, log: &Path) -> Result<Guest> {
-        let mut qemu = qemu(kernel, &initramfs)
+    pub fn boot(kernel: &Kernel, machine: Machine, initramfs: TempPath, log: &Path) -> Result<Guest> {
+        let mut qemu = qemu(kernel, machine, &initramfs)
             .args(["-serial", &format!("file:{}", log.display()), "-serial", "stdio"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -126,9 +127,14 @@ impl Guest {
 }
 
 /// QEMU with a guest that has no serial port yet.
-fn qemu(kernel: &Kernel, initramfs: &Path) -> Command {
+fn qemu(kernel: &Kernel, machine: Machine, initramfs: &Path) -> Command {
     let mut qemu = Command::new(QEMU);
-    qemu.args(["-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "2048", "-nographic"])
+    qemu.args(match machine {
+        Machine::Plain => ["-smp", "1"].as_slice(),
+        Machine::Parallel => &["-smp", "2"],
+        Machine::Counting => &["-smp", "1", "-icount", "shift=0,sleep=off"],
+    });
+    qemu.args(["-accel", "tcg", "-cpu", "max", "-m", "2048", "-nographic"])
         .args(["-no-reboot", "-nic", "none", "-monitor", "none", "-append", ARGUMENTS])
         .arg("-kernel")
         .arg(kernel.image())
@@ -139,7 +145,7 @@ fn qemu(kernel: &Kernel, initramfs: &Path) -> Command {
 
 /// Boots a guest whose console is the terminal, and waits for its end.
 pub fn attend(kernel: &Kernel, initramfs: &Path) -> Result<()> {
-    let status = qemu(kernel, initramfs)
+    let status = qemu(kernel, Machine::Plain, initramfs)
         .args(["-serial", "stdio", "-serial", "null"])
         .status()
         .map_err(|error| cannot_start(QEMU, error))?;

@@ -14,6 +14,7 @@ use super::initramfs;
 use super::kernel::Kernel;
 use crate::node::SHELL;
 use crate::protocol::{Message, Verdict};
+use crate::suites::Machine;
 
 /// How many guests may die before the remaining cases are given up.
 const GUESTS: usize = 4;
@@ -24,6 +25,7 @@ const PROGRESS: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Run {
     series: &'static str,
+    machine: Machine,
     log: String,
     program: PathBuf,
     cache: PathBuf,
@@ -31,7 +33,10 @@ pub struct Run {
     verdicts: BTreeMap<String, (Verdict, String)>,
     kernel: Option<Kernel>,
     guest: Option<Guest>,
+    /// Why guests have died.
     dead: Vec<String>,
+    /// The guest has said that it is.
+    ready: bool,
     /// When a healthy guest has sent its next message.
     expected: Instant,
     /// Why there can be no guest here; tried once.
@@ -40,10 +45,17 @@ pub struct Run {
 
 impl Run {
     /// `program` is `moat-guest`; kernels, programs and logs are kept in `cache`.
-    pub fn new(series: &'static str, cases: Vec<String>, program: &Path, cache: &Path) -> Run {
+    pub fn new(
+        series: &'static str,
+        machine: Machine,
+        cases: Vec<String>,
+        program: &Path,
+        cache: &Path,
+    ) -> Run {
         Run {
             series,
-            log: format!("console-{series}"),
+            machine,
+            log: format!("console-{series}-{machine:?}").to_lowercase(),
             program: program.to_owned(),
             cache: cache.to_owned(),
             waiting: cases.into(),
@@ -51,12 +63,13 @@ impl Run {
             kernel: None,
             guest: None,
             dead: Vec::new(),
+            ready: false,
             expected: Instant::now(),
             missing: None,
         }
     }
 
-    /// What the consoles' logs are called, which is otherwise `console-SERIES`.
+    /// What the consoles' logs are called, which is otherwise `console-SERIES-MACHINE`.
     #[must_use]
     pub fn logged_as(self, log: &str) -> Run {
         Run { log: log.to_owned(), ..self }
@@ -79,7 +92,8 @@ impl Run {
             }
             if self.guest.is_none() {
                 if self.dead.len() >= GUESTS {
-                    let text = format!("not run: {} guests died: {}", self.dead.len(), self.dead.join(", "));
+                    let last = self.dead.last().map_or("", String::as_str);
+                    let text = format!("not run: {} guests died; of the last one: {last}", self.dead.len());
                     self.settle(case, Verdict::Failed, text);
                     continue;
                 }
@@ -87,6 +101,7 @@ impl Run {
                     self.missing = error.downcast_ref::<Missing>().cloned();
                     return Err(error);
                 }
+                self.ready = false;
                 self.expected = Instant::now() + SILENCE;
             }
             let Some(guest) = &mut self.guest else { continue };
@@ -119,13 +134,14 @@ impl Run {
         let initramfs = initramfs::build(&kernel, &self.program, &cases, &self.cache)
             .context("cannot build the initramfs")?;
         let log = self.cache.join(format!("{}-{}.log", self.log, self.dead.len() + 1));
-        self.guest = Some(Guest::boot(&kernel, initramfs, &log)?);
+        self.guest = Some(Guest::boot(&kernel, self.machine, initramfs, &log)?);
         Ok(())
     }
 
     fn note(&mut self, message: Message) {
         match message {
             Message::Ready => {
+                self.ready = true;
                 let age = self.guest.as_ref().map(Guest::age).unwrap_or_default();
                 eprint!("({:.1} s) ", age.as_secs_f32());
             }
@@ -150,11 +166,16 @@ impl Run {
     }
 
     /// The guest is dead: whichever case was running has failed, or the one that waits, if that one was the last.
+    /// One that has never come to life says nothing about a case: some do not with two processors.
     fn bury(&mut self, asked: &str, why: String) {
         self.guest = None;
-        let running = self.waiting.front().cloned().unwrap_or_else(|| asked.to_owned());
-        self.dead.push(running.clone());
-        self.settle(&running, Verdict::Failed, why);
+        self.dead.push(why.clone());
+        if self.ready {
+            let running = self.waiting.front().cloned().unwrap_or_else(|| asked.to_owned());
+            self.settle(&running, Verdict::Failed, why);
+        } else {
+            eprint!("{why}; trying again ");
+        }
     }
 
     fn settle(&mut self, case: &str, verdict: Verdict, text: String) {

@@ -1,14 +1,20 @@
 //! What every other suite takes for granted.
 
 use std::fs;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use super::{Case, cases};
+use super::{Case, Machine, cases};
 use crate::container::Container;
 
 pub fn cases() -> Vec<Case> {
-    cases!("boot": bpf_is_a_security_module, types_are_known, overlay_types_are_known, containers_are_apart)
+    let mut cases = cases!("boot": bpf_is_a_security_module, types_are_known, overlay_types_are_known, containers_are_apart);
+    cases.push(Case::new("boot", "there_are_two_processors", there_are_two_processors).on(Machine::Parallel));
+    cases.push(
+        Case::new("boot", "a_loop_costs_the_same_twice", a_loop_costs_the_same_twice).on(Machine::Counting),
+    );
+    cases
 }
 
 fn bpf_is_a_security_module() -> Result<()> {
@@ -54,5 +60,25 @@ fn containers_are_apart() -> Result<()> {
     assert_eq!(killed.signal, Some(9), "{killed:?}");
     let failed = container.run(&["/bin/sh", "-c", "exit 3"])?;
     assert_eq!(failed.status, Some(3), "{failed:?}");
+    Ok(())
+}
+
+fn there_are_two_processors() -> Result<()> {
+    assert_eq!(std::thread::available_parallelism()?.get(), 2);
+    Ok(())
+}
+
+/// The clock counts instructions: nothing but an interrupt within the loop makes a difference.
+fn a_loop_costs_the_same_twice() -> Result<()> {
+    let cost = || {
+        let begin = Instant::now();
+        (0..10_000_u32).for_each(|number| {
+            std::hint::black_box(number);
+        });
+        begin.elapsed().as_nanos()
+    };
+    let least = |costs: [u128; 20]| costs.into_iter().min().context("no costs");
+    let (once, again) = (least([(); 20].map(|()| cost()))?, least([(); 20].map(|()| cost()))?);
+    assert!(once.abs_diff(again) <= once / 100, "{once} ns, then {again} ns");
     Ok(())
 }

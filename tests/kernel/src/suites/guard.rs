@@ -61,7 +61,7 @@ fn block(matcher: ProcessMatcher) -> EffectiveRule {
 
 fn it_loads() -> Result<()> {
     for entry in moat_kernel::probe().entries {
-        eprintln!("{} {} {}", entry.name, entry.available, entry.detail);
+        assert!(entry.available, "{}: {}", entry.name, entry.detail);
     }
     Node::start().map(drop)
 }
@@ -78,8 +78,12 @@ fn an_execution_is_refused() -> Result<()> {
     assert!(matches!(record.outcome, Outcome::Denied | Outcome::Killed), "{record:?}");
     assert!(matches!(record.act, Act::Exec { ref path, .. } if path == b"/usr/bin/mark"), "{record:?}");
 
-    let other = container.run(&["/usr/bin/marked-dynamic"])?;
-    assert!(other.succeeded() && container.mark("ran").exists(), "{other:?}");
+    let other = container.run(&["/usr/bin/marked-dynamic", "/proof/other"])?;
+    assert!(other.succeeded() && container.mark("other").exists(), "{other:?}");
+    let none = RuleSet { generation: 8, hash: "none".into(), rules: Vec::new() };
+    node.guard.apply(&container.scope()?, &Arc::new(none))?;
+    let allowed = container.run(&["/usr/bin/mark"])?;
+    assert!(allowed.succeeded() && container.mark("ran").exists(), "{allowed:?}");
     Ok(())
 }
 

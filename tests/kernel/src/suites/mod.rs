@@ -20,8 +20,25 @@ use crate::protocol::{Message, Verdict};
 pub struct Case {
     /// `suite::name`.
     pub name: String,
+    /// What it must run on.
+    pub machine: Machine,
     limit: Duration,
     run: Box<dyn Fn() -> Result<()> + Send + Sync>,
+}
+
+/// What a guest can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Machine {
+    /// One processor. Nothing runs at the same time, and all kernels boot.
+    Plain,
+    /// Two processors, for races.
+    Parallel,
+    /// One processor, and a clock that ticks a nanosecond an instruction, so that costs are counts that do not vary.
+    Counting,
+}
+
+impl Machine {
+    pub const ALL: [Machine; 3] = [Machine::Plain, Machine::Parallel, Machine::Counting];
 }
 
 /// How long a case may take that does not say so itself.
@@ -38,7 +55,13 @@ impl std::fmt::Debug for Case {
 impl Case {
     /// `run` fails by an error or by a panic, and is skipped by [`skip`].
     pub fn new(suite: &str, name: &str, run: impl Fn() -> Result<()> + Send + Sync + 'static) -> Case {
-        Case { name: format!("{suite}::{name}"), limit: LIMIT, run: Box::new(run) }
+        Case { name: format!("{suite}::{name}"), machine: Machine::Plain, limit: LIMIT, run: Box::new(run) }
+    }
+
+    /// It needs such a machine.
+    #[must_use]
+    pub fn on(self, machine: Machine) -> Case {
+        Case { machine, ..self }
     }
 
     /// It may take so long, and no longer.
