@@ -2,6 +2,8 @@
 /* Runs the byte automata that moat_policy::automaton builds. */
 #pragma once
 
+#define BYTES_A_STEP 16      /* a call of the loop's body costs as much as a byte or two */
+
 struct run {
 	struct automaton *automaton;
 	void *table;
@@ -9,7 +11,7 @@ struct run {
 	u64 *bits;
 	u32 state;
 	u32 length;
-	u32 mask;
+	u32 strings;             /* that end with a NUL and are left; 0: there are no strings, only bytes */
 };
 
 static __always_inline void collect(struct run *r, u32 state)
@@ -24,32 +26,73 @@ static __always_inline void collect(struct run *r, u32 state)
 	}
 }
 
-/* One byte. A match state is entered one byte after the match ended (regex-automata's convention). */
+/* Some bytes. A match state is entered one byte after the match ended (regex-automata's convention). The NUL behind the
+ * last string is not for the automaton. */
 static long run_step(u32 i, struct run *r)
 {
-	u8 class = r->automaton->classes[(u8)r->bytes[i & r->mask]];
-	u32 index = r->state + class;
-	u32 *next = bpf_map_lookup_elem(r->table, &index);
-	if (!next)
-		return 1;
-	r->state = *next;
-	if (r->state == 0)
-		return 1;
-	if (r->bits && r->state >= r->automaton->min_match)
-		collect(r, r->state);
+	for (u32 k = 0; k < BYTES_A_STEP; k++) {
+		u32 at = i * BYTES_A_STEP + k;
+		if (at >= r->length)
+			return 1;
+		u8 byte = r->bytes[at & (PATH_LIMIT - 1)];
+		if (!byte && r->strings && --r->strings == 0)
+			return 1;
+		u32 index = r->state + r->automaton->classes[byte];
+		u32 *next = bpf_map_lookup_elem(r->table, &index);
+		if (!next)
+			return 1;
+		r->state = *next;
+		if (r->state == 0)
+			return 1;
+		if (r->bits && r->state >= r->automaton->min_match)
+			collect(r, r->state);
+	}
 	return 0;
 }
 
-/* The step at the end of the input: the state after it. */
-static __always_inline u32 finish(struct run *r)
+static __always_inline bool open_run(struct run *r, struct facts *f, u64 key)
 {
-	if (!r->state)
+	u32 kind = key & 255;
+	r->bits = kind == AUTOMATON_NAME ? f->name_bits : kind == AUTOMATON_ARGUMENTS ? f->argument_bits : NULL;
+	r->automaton = bpf_map_lookup_elem(&automata, &key);
+	r->table = bpf_map_lookup_elem(&automaton_tables, &key);
+	return r->automaton && r->table;
+}
+
+#define FROM_START NONE
+
+/* Runs one automaton over `length` bytes of the slot's first path buffer from `offset` on, beginning in `state`. The state
+ * after them, 0 where nothing can match any more; what an automaton of names or arguments finds on the way goes to the
+ * facts. */
+__noinline u32 run_automaton(u32 slot, u64 key, u32 state, u32 offset, u32 length)
+{
+	u32 which = PATH_BUFFER(slot, 0);
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &which);
+	struct run r = { .length = length };
+	if (!f || !buffer || !open_run(&r, f, key))
 		return 0;
-	u32 index = r->state + r->automaton->end_class;
-	u32 *end = bpf_map_lookup_elem(r->table, &index);
+	r.bytes = buffer->bytes + (offset & (PATH_LIMIT - 1));
+	r.state = state == FROM_START ? r.automaton->start : state;
+	if ((key & 255) == AUTOMATON_ARGUMENTS)
+		r.strings = f->strings_left;
+	bpf_loop((length + BYTES_A_STEP - 1) / BYTES_A_STEP, run_step, &r, 0);
+	f->strings_left = r.strings;
+	return r.state;
+}
+
+/* The step at the end of the input: the state after it. */
+__noinline u32 end_automaton(u32 slot, u64 key, u32 state)
+{
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	struct run r = {};
+	if (!f || !state || !open_run(&r, f, key))
+		return 0;
+	u32 index = (state == FROM_START ? r.automaton->start : state) + r.automaton->end_class;
+	u32 *end = bpf_map_lookup_elem(r.table, &index);
 	if (!end)
 		return 0;
-	if (r->bits && *end >= r->automaton->min_match)
-		collect(r, *end);
+	if (r.bits && *end >= r.automaton->min_match)
+		collect(&r, *end);
 	return *end;
 }

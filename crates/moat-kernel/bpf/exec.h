@@ -5,97 +5,112 @@
 
 #define SIGKILL 9
 #define SIGSTOP 19
-#define ARGUMENT_CHUNK 4096
-#define ARGUMENT_CHUNKS 513 /* the kernel's own limit: a quarter of the stack limit, 2 MiB by default */
 
-struct arguments {
-	struct automaton *automaton;
-	void *table;
-	char *bytes;
-	u64 *bits;
-	u64 from, end;
-	u32 state;
-	u32 failed;
+struct argument_run {
+	struct facts *facts;
+	u64 key;
+	u32 slot, state;
 };
 
-static long argument_chunk(u32 i, struct arguments *a)
+static long argument_piece(u32 i, struct argument_run *a)
 {
-	u64 left = a->end - a->from;
-	u32 length = left < ARGUMENT_CHUNK ? left : ARGUMENT_CHUNK;
+	u32 length = read_piece(a->slot);
+	if (!length)
+		return 1;
+	a->state = run_automaton(a->slot, a->key, a->state, 0, length);
+	return !a->state || !a->facts->strings_left;
+}
+
+/* Notes which argument expressions of one automaton match; 1 where the arguments could not be read. Each argument has a
+ * NUL behind it; the automaton takes a NUL as the space that joins them, and the last one is left out. */
+__noinline u32 match_arguments(u32 slot, u64 key)
+{
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	if (!f)
+		return 1;
+	struct argument_run a = { .facts = f, .key = key, .slot = slot, .state = FROM_START };
+	begin_reading(f);
+	if (f->strings_left)
+		bpf_loop(PIECES, argument_piece, &a, 0);
+	if (a.state && f->strings_left)
+		return 1;
+	end_automaton(slot, key, a.state);
+	return 0;
+}
+
+static __always_inline void match_all_arguments(u32 slot, struct facts *f, u32 groups)
+{
+	for (u32 group = 0; group < GROUPS && group < groups; group++) {
+		if (match_arguments(slot, AUTOMATON_KEY(f->profile, AUTOMATON_ARGUMENTS, group))) {
+			count(COUNTER_UNREADABLE);
+			f->arguments_unreadable = 1;
+		}
+	}
+}
+
+struct copy {
+	struct facts *facts;
+	const char *from;
+	char *to;
+	u32 slot;
+	u32 end, limit;
+};
+
+static long copy_piece(u32 i, struct copy *c)
+{
+	u32 length = c->end < c->limit ? read_piece(c->slot) : 0;
 	if (!length)
 		return 1;
 	barrier_var(length);
-	if (length == ARGUMENT_CHUNK ? bpf_probe_read_user(a->bytes, ARGUMENT_CHUNK, (void *)a->from) :
-				       bpf_probe_read_user(a->bytes, length & (ARGUMENT_CHUNK - 1), (void *)a->from)) {
-		a->failed = 1;
-		return 1;
-	}
-	struct run r = {
-		.automaton = a->automaton, .table = a->table, .bytes = a->bytes, .bits = a->bits,
-		.state = a->state, .length = length, .mask = ARGUMENT_CHUNK - 1,
-	};
-	bpf_loop(length, run_step, &r, 0);
-	a->state = r.state;
-	a->from += length;
-	return !a->state;
-}
-
-/* Notes which argument expressions of one automaton match; 1 where the arguments could not be read. argv lies
- * in user memory with a NUL behind each string; the automaton takes a NUL as the space that joins them, and
- * the last one is left out. */
-__noinline u32 match_arguments(u32 slot, u64 key)
-{
-	u32 which = PATH_BUFFER(slot, 0);
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
-	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &which);
-	if (!f || !buffer)
-		return 1;
-	struct arguments a = { .bytes = buffer->bytes, .bits = f->argument_bits };
-	a.automaton = bpf_map_lookup_elem(&automata, &key);
-	a.table = bpf_map_lookup_elem(&automaton_tables, &key);
-	if (!a.automaton || !a.table)
-		return 0;
-	a.from = BPF_CORE_READ(task, mm, arg_start);
-	a.end = BPF_CORE_READ(task, mm, arg_end);
-	if (a.end > a.from)
-		a.end -= 1;
-	a.state = a.automaton->start;
-	bpf_loop(ARGUMENT_CHUNKS, argument_chunk, &a, 0);
-	if (a.failed || (a.state && a.from != a.end))
-		return 1;
-	struct run r = { .automaton = a.automaton, .table = a.table, .bits = a.bits, .state = a.state };
-	finish(&r);
+	bpf_probe_read_kernel(c->to + (c->end & (2 * ARGUMENTS_KEPT - 1)), length & (2 * PIECE - 1), c->from);
+	c->end += length;
 	return 0;
 }
 
-struct group_runs {
-	struct facts *facts;
-	u32 slot, length;
+struct strings {
+	const char *bytes;
+	u32 end;
+	u32 left;
 };
 
-static long argument_group(u32 group, struct group_runs *g)
+static long string_byte(u32 i, struct strings *s)
 {
-	if (match_arguments(g->slot, AUTOMATON_KEY(g->facts->profile, AUTOMATON_ARGUMENTS, group))) {
-		count(COUNTER_UNREADABLE);
-		g->facts->arguments_unreadable = 1;
-	}
-	return 0;
+	s->end = i + 1;
+	return !s->bytes[i & (2 * ARGUMENTS_KEPT - 1)] && !--s->left;
 }
 
-static long name_group(u32 group, struct group_runs *g)
+/* Copies the first arguments of an execution to where the record is at `from`; how many bytes, and in the record how many
+ * there are at least. */
+__noinline u32 append_arguments(u32 slot, u32 from)
 {
-	run_automaton(g->slot, AUTOMATON_KEY(g->facts->profile, AUTOMATON_NAME, group), 0, g->length);
-	return 0;
+	u32 which = PATH_BUFFER(slot, 0);
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &which);
+	struct record_buffer *out = bpf_map_lookup_elem(&record_buffers, &slot);
+	if (!f || !buffer || !out || from > PATH_LIMIT || !f->arguments_count)
+		return 0;
+	struct copy c = { .facts = f, .from = buffer->bytes, .to = out->bytes + from, .slot = slot, .limit = ARGUMENTS_KEPT };
+	u64 whole = f->arguments_end - f->arguments_start;
+	if (f->arguments_end && whole < c.limit)
+		c.limit = whole;
+	begin_reading(f);
+	bpf_loop(ARGUMENTS_KEPT / PIECE + 1, copy_piece, &c, 0);
+	struct strings s = { .bytes = out->bytes + from, .left = f->arguments_count };
+	bpf_loop(c.end < c.limit ? c.end : c.limit, string_byte, &s, 0);
+	bool all = !s.left || (f->arguments_end && s.end == whole);
+	out->head.arguments_total = all ? s.end : s.end + 1;
+	return s.end;
 }
 
-/* Sends the record of an execution after the fact, when the arguments lie in the task's own memory. */
-static __noinline int report_exec(struct task_struct *task, struct linux_binprm *bprm, u32 slot)
+/* Sends the record of an execution of the file whose dentry and mount these are. */
+__noinline u32 report_exec(u32 slot, u64 dentry, u64 mount)
 {
 	u32 one = PATH_BUFFER(slot, 1), end = 0;
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
 	struct record_buffer *out = bpf_map_lookup_elem(&record_buffers, &slot);
 	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &one);
-	if (!out || !buffer || !task || !bprm)
+	if (!f || !out || !buffer)
 		return 0;
 	struct record *r = &out->head;
 	if (!within_allowance(r->cgroup)) {
@@ -103,93 +118,123 @@ static __noinline int report_exec(struct task_struct *task, struct linux_binprm 
 		return 0;
 	}
 	describe_actor(r, task);
-
-	struct file *program = BPF_CORE_READ(bprm, file);
-	u32 offset = file_path(program, one);
+	u32 offset = path_walk(dentry, mount, one);
 	r->path_length = append(out, &end, buffer->bytes + (offset & (PATH_LIMIT - 1)), PATH_LIMIT - offset, PATH_LIMIT);
-
-	u64 from = BPF_CORE_READ(task, mm, arg_start), till = BPF_CORE_READ(task, mm, arg_end);
-	u32 length = till - from < ARGUMENTS_KEPT ? till - from : ARGUMENTS_KEPT;
-	r->arguments_total = till - from;
-	r->arguments_length = 0;
-	barrier_var(length);
-	if (length && end <= PATH_LIMIT &&
-	    !(length == ARGUMENTS_KEPT ? bpf_probe_read_user(out->bytes + end, ARGUMENTS_KEPT, (void *)from) :
-					 bpf_probe_read_user(out->bytes + end, length & (ARGUMENTS_KEPT - 1), (void *)from))) {
-		r->arguments_length = length;
-		end += length;
-	}
+	r->arguments_length = append_arguments(slot, end);
+	end += r->arguments_length;
 	append_surroundings(out, &end, buffer, one, task, BPF_CORE_READ(task, real_parent, mm, exe_file));
 	if (end <= 2 * (PATH_LIMIT + ARGUMENTS_KEPT))
 		send(out, sizeof(*r) + end);
 	return 0;
 }
 
-/* Finds the rules that speak about an execution of `program` with the arguments already matched. */
-static __noinline int judge_program(struct task_struct *task, struct file *program, struct facts *f, u32 slot)
+/* Finds the rules on one name of the program, a kernel string; without one, on its applet in the second path buffer. */
+__noinline u32 note_name(u32 slot, u64 text, u32 length)
 {
-	u32 which = PATH_BUFFER(slot, 0);
-	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &which);
-	struct search s = {};
-	if (!task || !program || !f || !buffer || !open_search(&s, f))
+	u32 zero = PATH_BUFFER(slot, 0), one = PATH_BUFFER(slot, 1);
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &zero);
+	struct path_buffer *applet = bpf_map_lookup_elem(&path_buffers, &one);
+	if (!f || !buffer || !applet || length >= PATH_LIMIT)
 		return 0;
+	u32 profile = f->profile;
+	struct profile *p = bpf_map_lookup_elem(&profiles, &profile);
+	const char *from = text ? (const char *)text : applet->bytes;
+	if (!p)
+		return 0;
+	barrier_var(length);
+	bpf_probe_read_kernel(buffer->bytes, length & (PATH_LIMIT - 1), from);
+	if (f->needs & NEED_NAME) {
+		struct lists none = {}, *found = text_lists(slot, profile, TEXT_NAME, from, length);
+		if (!found)
+			found = &none;
+		if (text) {
+			f->name = *found;
+		} else {
+			/* A multi-call program passes by what it does. */
+			f->applet = *found;
+			f->name.except_offset = found->except_offset;
+			f->name.except_count = found->except_count;
+		}
+	}
+	if (f->needs & NEED_NAME_AUTOMATON) {
+		u32 groups = p->groups >> 8 * AUTOMATON_NAME & 255;
+		for (u32 group = 0; group < GROUPS && group < groups; group++) {
+			u64 key = AUTOMATON_KEY(profile, AUTOMATON_NAME, group);
+			end_automaton(slot, key, run_automaton(slot, key, FROM_START, 0, length));
+		}
+	}
+	return text && is_multicall(buffer->bytes, length);
+}
+
+/* Judges the program in this file by rules on all its names; the facts say who runs it and where its arguments are. The
+ * action of the enforced rule. */
+__noinline u32 judge_program(u32 slot, u32 manner, u64 dentry, u64 mount)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	struct search s = {};
+	if (!f || !dentry || !open_search(&s, f))
+		return ACTION_ALERT;
 	u32 profile = f->profile, needs = f->needs;
 	struct profile *p = bpf_map_lookup_elem(&profiles, &profile);
 	if (!p)
-		return 0;
+		return ACTION_ALERT;
 
-	f->source = source_of(program, f->root_device);
+	f->source = source_of(dentry, f->root_device);
 	if (needs & (NEED_PARENT | NEED_PARENT_PATH))
 		f->parents = ancestor_sets(slot, profile, needs);
 	if (needs & NEED_USER)
 		f->users = user_sets(task, profile);
-
-	struct dentry *dentry = BPF_CORE_READ(program, f_path.dentry);
-	u32 name_length = BPF_CORE_READ(dentry, d_name.len);
-	const char *name = (const char *)BPF_CORE_READ(dentry, d_name.name);
-	if (needs & NEED_NAME && name_length < TEXT_MAX) {
-		struct lists *found = text_lists(slot, profile, TEXT_NAME, name, name_length);
-		if (found)
-			f->name = *found;
+	if (manner != EXECUTED) {
+		f->arguments_unreadable = 1;
+	} else if (needs & NEED_ARGUMENTS) {
+		match_all_arguments(slot, f, p->groups >> 8 * AUTOMATON_ARGUMENTS & 255);
 	}
-	if (needs & NEED_NAME_AUTOMATON && name_length < 256) {
-		bpf_probe_read_kernel(buffer->bytes, name_length & 255, name);
-		struct group_runs g = { .facts = f, .slot = slot, .length = name_length };
-		bpf_loop(p->groups >> 8 * AUTOMATON_NAME & 255, name_group, &g, 0);
+	if (needs & (NEED_NAME | NEED_NAME_AUTOMATON)) {
+		struct qstr *name = &((struct dentry *)dentry)->d_name;
+		bool multicall = note_name(slot, (u64)BPF_CORE_READ(name, name), BPF_CORE_READ(name, len));
+		if (multicall && manner == EXECUTED && find_applet(slot))
+			note_name(slot, 0, f->scan.length);
+		/* The loader takes options of its own before the program's arguments. */
+		if (multicall && manner == LAUNCHED)
+			f->unjudged = 1;
 	}
 	if (needs & (NEED_PATH | NEED_PREFIX | NEED_PATH_AUTOMATON)) {
-		select_by_path(slot, TEXT_PATH, file_path(program, which));
+		select_by_path(slot, TEXT_PATH, path_walk(dentry, mount, PATH_BUFFER(slot, 0)));
 		consider_found(&s);
 	}
 	consider(&s, f->name.match_offset, f->name.match_count);
+	consider(&s, f->applet.match_offset, f->applet.match_count);
+	s.manner = manner;
 	consider(&s, p->always_offset, p->always_count);
+	s.manner = EXECUTED;
 	return enforced_action(&s);
 }
 
-static __noinline int judge_exec(struct task_struct *task, struct linux_binprm *bprm, struct container *c, u64 cgroup, u32 role)
+static __noinline int judge_exec(struct linux_binprm *bprm, struct container *c, u64 cgroup, u32 role)
 {
 	u32 slot = TRACEPOINT_SLOT;
-	if (!task || !bprm || !c || !(c->needs & NEED_EXEC))
+	if (!bprm || !c || !(c->needs & NEED_EXEC))
 		return 0;
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct facts *f = new_facts(slot, c, cgroup, role);
-	u32 profile = c->profile;
-	struct profile *p = bpf_map_lookup_elem(&profiles, &profile);
-	if (!f || !p)
+	if (!f)
 		return 0;
-	if (f->needs & NEED_ARGUMENTS) {
-		struct group_runs g = { .facts = f, .slot = slot };
-		bpf_loop(p->groups >> 8 * AUTOMATON_ARGUMENTS & 255, argument_group, &g, 0);
-	}
-	u32 action = judge_program(task, bprm->file, f, slot);
-	if (f->enforced == NONE && f->audited == NONE)
+	struct path path = BPF_CORE_READ(bprm, file, f_path);
+	f->arguments_start = BPF_CORE_READ(task, mm, arg_start);
+	f->arguments_end = BPF_CORE_READ(task, mm, arg_end);
+	f->arguments_count = BPF_CORE_READ(bprm, argc);
+	u32 action = judge_program(slot, EXECUTED, (u64)path.dentry, (u64)path.mnt);
+	if (f->enforced == NONE && f->audited == NONE && !f->unjudged)
 		return 0;
 	u32 outcome = OUTCOME_ALLOWED;
-	if (action != ACTION_ALERT) {
+	if (action != ACTION_ALERT || f->unjudged) {
 		bpf_send_signal(SIGKILL);
 		outcome = OUTCOME_KILLED;
 	}
-	if (new_record(slot, f, RECORD_EXEC, outcome))
-		report_exec(task, bprm, slot);
+	if ((f->enforced != NONE || f->audited != NONE) && new_record(slot, f, RECORD_EXEC, outcome))
+		report_exec(slot, (u64)path.dentry, (u64)path.mnt);
 	return outcome;
 }
 
@@ -254,7 +299,7 @@ int BPF_PROG(moat_exec, struct task_struct *task, int old_pid, struct linux_binp
 		role = state->role = BPF_CORE_READ(task, tgid) == c->init_pid ? ROLE_ENTRYPOINT : ROLE_SESSION;
 	/* Else it is the runtime's own re-execution, already in the container's cgroup. */
 	if (role != ROLE_RUNTIME && !settings.judged_before)
-		judge_exec(task, bprm, c, cgroup, role == ROLE_HELD ? ROLE_UNKNOWN : role);
+		judge_exec(bprm, c, cgroup, role == ROLE_HELD ? ROLE_UNKNOWN : role);
 	return 0;
 }
 

@@ -7,11 +7,20 @@ enum source { SOURCE_IMAGE = 0, SOURCE_ADDED = 1, SOURCE_FILELESS = 2 };
 #define OVERLAYFS_MAGIC 0x794c7630
 #define ANCESTORS 1024 /* nobody shakes a rule off by some shells in between */
 
+/* How a program comes to run. */
+enum manner {
+	EXECUTED,                /* by execve */
+	LAUNCHED,                /* mapped by a dynamic loader that was executed itself */
+	MAPPED,                  /* executable, into a task that runs another program */
+	INTERPRETED,             /* read by its interpreter, that was executed itself */
+};
+
 struct search {
 	void *rules;
 	void *list;
 	struct facts *facts;
 	u32 offset;
+	u32 manner;              /* of a program */
 };
 
 struct membership {
@@ -107,6 +116,9 @@ static long search_step(u32 i, struct search *s)
 	if (rank >= (enforced ? f->enforced : f->audited))
 		return 0;
 	if (*entry & ENTRY_NEEDS_NAME && !bit_of(f->name_bits, rule->name_bit))
+		return 0;
+	/* A file that is not executed itself: only rules that name it, and on libraries those on drift. */
+	if (s->manner > LAUNCHED && !(*entry & ENTRY_NEEDS_NAME) && !(s->manner == MAPPED && rule->sources))
 		return 0;
 	if (!agrees(f, rule) || excepted(s, rule, rank))
 		return 0;
@@ -259,9 +271,9 @@ static __always_inline u64 user_sets(struct task_struct *task, u32 profile)
 
 /* Where the file of a program comes from: the image's layers, or not. The container's root file system is
  * known by its device, not by the task's root, which a task may change. */
-static __always_inline u32 source_of(struct file *file, u32 root_device)
+static __always_inline u32 source_of(u64 dentry, u32 root_device)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry, d_inode);
 	if (BPF_CORE_READ(inode, i_nlink) == 0)
 		return SOURCE_FILELESS;
 	if (BPF_CORE_READ(inode, i_sb, s_dev) != root_device)
@@ -270,30 +282,6 @@ static __always_inline u32 source_of(struct file *file, u32 root_device)
 		return SOURCE_IMAGE;
 	struct ovl_inode *overlay = (void *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
 	return BPF_CORE_READ(overlay, __upperdentry) ? SOURCE_ADDED : SOURCE_IMAGE;
-}
-
-/* Runs one automaton over `length` bytes of the slot's first path buffer from `offset` on. The state after the
- * end, 0 where nothing can match; what an automaton of names finds on the way goes to the facts. */
-__noinline u32 run_automaton(u32 slot, u64 key, u32 offset, u32 length)
-{
-	u32 which = PATH_BUFFER(slot, 0);
-	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
-	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &which);
-	if (!f || !buffer)
-		return 0;
-	struct run r = { .length = length };
-	r.bytes = buffer->bytes + (offset & (PATH_LIMIT - 1));
-	r.mask = PATH_LIMIT - 1;
-	r.bits = (key & 255) == AUTOMATON_NAME ? f->name_bits : NULL;
-	r.automaton = bpf_map_lookup_elem(&automata, &key);
-	if (!r.automaton)
-		return 0;
-	r.table = bpf_map_lookup_elem(&automaton_tables, &key);
-	if (!r.table)
-		return 0;
-	r.state = r.automaton->start;
-	bpf_loop(length, run_step, &r, 0);
-	return finish(&r);
 }
 
 /* Fills f->found with the rules that the path at `offset` of the slot's first path buffer leads to; `kind` is
@@ -332,7 +320,7 @@ __noinline u32 select_by_path(u32 slot, u32 kind, u32 offset)
 	}
 	if (needs & (program ? NEED_PATH_AUTOMATON : NEED_FILE_AUTOMATON)) {
 		u64 key = AUTOMATON_KEY(profile, program ? AUTOMATON_PATH : AUTOMATON_FILE, 0);
-		u32 state = run_automaton(slot, key, offset, length);
+		u32 state = end_automaton(slot, key, run_automaton(slot, key, FROM_START, offset, length));
 		struct automaton *automaton = bpf_map_lookup_elem(&automata, &key);
 		void *table = bpf_map_lookup_elem(&automaton_tables, &key);
 		if (automaton && table && state && state >= automaton->min_match) {

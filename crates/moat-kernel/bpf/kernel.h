@@ -93,6 +93,15 @@ struct file {
 	unsigned int f_flags;
 	unsigned int f_mode;
 };
+/* What a file of an overlay is backed by; it knows the file that was opened from 6.8 on. */
+struct backing_file {
+	struct file file;
+	struct path user_path;
+};
+struct vm_area_struct {
+	unsigned long vm_flags;
+	struct file *vm_file;
+};
 struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;
@@ -105,6 +114,7 @@ struct fs_struct {
 	struct path pwd;
 };
 struct mm_struct {
+	void *pgd;
 	unsigned long arg_start;
 	unsigned long arg_end;
 	struct file *exe_file;
@@ -141,6 +151,7 @@ struct task_struct {
 	struct thread_info thread_info;
 	int pid;
 	int tgid;
+	unsigned in_execve : 1;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct mm_struct *mm;
@@ -151,6 +162,8 @@ struct task_struct {
 	u64 start_boottime;
 };
 struct linux_binprm {
+	struct mm_struct *mm;
+	unsigned long p;
 	struct file *file;
 	int argc;
 };

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Executions, before the point of no return: execve itself fails. Called for a script, and again for its
- * interpreter with the arguments that it will get. */
+/* Executions, before the point of no return: execve itself fails. */
 #pragma once
 
+/* Called for a script, and again for its interpreter with the arguments that it will get. */
 static __noinline int judge_new_program(struct linux_binprm *bprm, struct container *c, u64 cgroup, u32 slot)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	if (!bprm || !c)
 		return 0;
 	u32 role = current_role(c->init_pid);
@@ -14,11 +13,17 @@ static __noinline int judge_new_program(struct linux_binprm *bprm, struct contai
 	struct facts *f = new_facts(slot, c, cgroup, role);
 	if (!f)
 		return 0;
-	u32 outcome = outcome_of(judge_program(task, bprm->file, f, slot));
+	u64 dentry = address_of(bprm->file->f_path.dentry), mount = address_of(bprm->file->f_path.mnt);
+	f->arguments_memory = address_of(bprm->mm);
+	f->arguments_start = bprm->p;
+	f->arguments_count = bprm->argc;
+	u32 outcome = outcome_of(judge_program(slot, EXECUTED, dentry, mount));
+	if (f->unjudged && outcome == OUTCOME_ALLOWED)
+		outcome = OUTCOME_DENIED;
 	if (f->enforced == NONE && f->audited == NONE)
-		return 0;
+		return verdict(outcome);
 	if (new_record(slot, f, RECORD_EXEC, outcome))
-		report_exec(task, bprm, slot);
+		report_exec(slot, dentry, mount);
 	return verdict(outcome);
 }
 

@@ -140,7 +140,7 @@ enum role { ROLE_UNKNOWN = 0, ROLE_RUNTIME = 1, ROLE_ENTRYPOINT = 2, ROLE_SESSIO
 struct task_state {
 	u64 host_root;           /* of a runtime task: the root directory it started with */
 	u32 role;
-	u32 pad;
+	u32 runs;                /* bit 1 << enum kind_of_program: what it is running */
 };
 
 struct hold {

@@ -13,6 +13,8 @@
 #include "automaton.h"
 #include "judge.h"
 #include "report.h"
+#include "arguments.h"
+#include "applet.h"
 #include "exec.h"
 #include "network.h"
 #include "syscalls.h"

@@ -7,9 +7,10 @@ struct settings {
 	s32 cgroup_v1_controller; /* index of the one that tells containers apart without cgroup v2; negative: v2 */
 	u8 signals_from_cgroups;  /* cgroup programs may send signals here; else the agent kills */
 	u8 judged_before;         /* an LSM program has judged what the tracepoint of executions sees */
-	u8 pad[2];
+	u8 page_bits;            /* of the size of a page of memory */
+	u8 pad;
 };
-const volatile struct settings settings = { .cgroup_v1_controller = -1 };
+const volatile struct settings settings = { .cgroup_v1_controller = -1, .page_bits = 12 };
 
 static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
 {

@@ -59,12 +59,29 @@ struct facts {
 	u64 actors;                 /* sets of programs that the acting one is in */
 	u64 name_bits[4];
 	u64 argument_bits[4];
+	u64 arguments_memory;       /* struct mm_struct that no task runs in yet; 0: the current task's own */
+	u64 arguments_start, arguments_end;
+	u32 arguments_count;        /* strings, each with a NUL behind it */
+	u32 strings_left;           /* of them, that are still to be read */
+	struct {
+		u64 at;
+		u64 place;          /* where the kernel finds it; 0: not known yet */
+	} reading;
 	u32 role, source;
 	u32 arguments_unreadable;
+	u32 unjudged;               /* what must be known could not be read, and no rule says so */
+	struct applet_scan {
+		u32 position;       /* of the string among the arguments */
+		u32 offset;         /* of the byte in its string */
+		u32 option;         /* bytes of coreutils_option that the string began with */
+		u32 length;         /* of the base name so far */
+		u32 found;
+	} scan;
 	u32 operations;             /* of a file access, bit 1 << enum operation */
 	u32 enforced, audited;      /* best ranks so far */
 	struct selection found;     /* by the name that is judged now */
-	struct lists name;
+	struct lists name;          /* by the base name of a program */
+	struct lists applet;
 };
 
 struct text_buffer {

@@ -54,6 +54,7 @@ impl Settings {
         bytes[0..4].copy_from_slice(&self.v1_controller.unwrap_or(-1).to_ne_bytes());
         bytes[4] = self.signals_from_cgroups.into();
         bytes[5] = self.judged_before.into();
+        bytes[6] = rustix::param::page_size().ilog2() as u8;
         bytes
     }
 }

@@ -112,7 +112,8 @@ fn settings() {
             ("cgroup_v1_controller", vec![3]),
             ("signals_from_cgroups", vec![1]),
             ("judged_before", vec![0]),
-            ("pad", vec![0; 2]),
+            ("page_bits", vec![u64::from(rustix::param::page_size().ilog2())]),
+            ("pad", vec![0]),
         ]
     );
     assert_eq!(Settings::default().bytes()[..4], (-1i32).to_ne_bytes());
@@ -300,8 +301,8 @@ fn automata() {
 fn roles() {
     let state = Structure::of("task_state");
     let bytes = tasks::Role::Session.state();
-    assert_eq!(state.read(&bytes), [("host_root", vec![0]), ("role", vec![3]), ("pad", vec![0])]);
-    let bytes = state.write(&[("host_root", &[u64::MAX]), ("role", &[2]), ("pad", &[9])]);
+    assert_eq!(state.read(&bytes), [("host_root", vec![0]), ("role", vec![3]), ("runs", vec![0])]);
+    let bytes = state.write(&[("host_root", &[u64::MAX]), ("role", &[2]), ("runs", &[9])]);
     assert_eq!(tasks::role_in(&bytes), Some(2));
 }
 

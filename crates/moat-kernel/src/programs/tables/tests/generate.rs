@@ -223,6 +223,8 @@ const EXECUTED: &[&[u8]] = &[
     b"/bin/sh",
     b"/bin/bash",
     b"/bin/dir/sh",
+    b"/bin/busybox",
+    b"/opt/toybox.static",
     b"/usr/bin/id",
     b"/usr/bin/[",
     b"/usr/bin/idle",
@@ -245,6 +247,10 @@ const EXECUTED: &[&[u8]] = &[
 
 const ARGUMENTS: &[&[u8]] = &[
     b"sh\0-c\0id\0",
+    b"-bash\0",
+    b"/bin/busybox\0busybox\0id\0-u\0",
+    b"coreutils\0--coreutils-prog=sh\0",
+    b"busybox\0",
     b"sh\0-c id\0",
     b"x\0",
     b"",

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use moat_event::{Direction, Origin, Protocol};
-use moat_policy::Activity;
 use moat_policy::activity::{Connect, Exec, FileSource};
+use moat_policy::{Activity, applet};
 
 use super::super::*;
 use crate::programs::layout::{address_key, number_key, prefix_key, text_key};
@@ -63,6 +63,7 @@ struct Facts {
     path: ListRef,
     prefix: ListRef,
     name: ListRef,
+    applet: ListRef,
     matched: ListRef,
 }
 
@@ -144,6 +145,18 @@ impl<'a> Kernel<'a> {
         if needs & need::NAME_AUTOMATON != 0 && name.len() < 256 {
             self.run(AutomatonKind::Name, name, Some(&mut facts.name_bits));
         }
+        if needs & (need::NAME | need::NAME_AUTOMATON) != 0
+            && let Some(applet) = applet(exec.path, exec.arguments.expect("known after exec"))
+        {
+            if needs & need::NAME != 0 {
+                facts.applet = self.text(TextKind::Name, applet);
+                let ListRef { except_offset, except_count, .. } = facts.applet;
+                facts.name = ListRef { except_offset, except_count, ..facts.name };
+            }
+            if needs & need::NAME_AUTOMATON != 0 {
+                self.run(AutomatonKind::Name, applet, Some(&mut facts.name_bits));
+            }
+        }
         if needs & need::PATH != 0 && exec.path.len() < TEXT_MAX {
             facts.path = self.text(TextKind::Path, exec.path);
         }
@@ -154,7 +167,7 @@ impl<'a> Kernel<'a> {
         if needs & need::PATH_AUTOMATON != 0 {
             facts.matched = self.run(AutomatonKind::Path, exec.path, None);
         }
-        for list in [facts.path, facts.prefix, facts.name, facts.matched] {
+        for list in [facts.path, facts.prefix, facts.name, facts.applet, facts.matched] {
             self.consider(&mut facts, list.match_offset, list.match_count);
         }
         self.consider(&mut facts, self.tables.always.offset, self.tables.always.count);
