@@ -39,6 +39,7 @@ enum {
 	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_HASH_OF_MAPS = 13,
 	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_MAP_TYPE_INODE_STORAGE = 28,
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
@@ -58,12 +59,16 @@ struct qstr {
 	};
 	const unsigned char *name;
 };
+struct seqcount {
+	u32 sequence;
+};
 struct super_block {
 	u32 s_dev;
 	unsigned long s_magic;
 	struct dentry *s_root;
 };
 struct inode {
+	u16 i_mode;
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	u32 i_nlink;
@@ -78,10 +83,25 @@ struct vfsmount {
 	struct dentry *mnt_root;
 	struct super_block *mnt_sb;
 };
+struct list_head {
+	struct list_head *next;
+};
+struct mnt_namespace {
+	struct mount *root;
+};
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+};
+struct iattr {
+	unsigned int ia_valid;
+};
 struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
+	struct list_head mnt_mounts;
+	struct list_head mnt_child;
+	struct mnt_namespace *mnt_ns;
 };
 struct path {
 	struct vfsmount *mnt;
@@ -157,8 +177,10 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct fs_struct *fs;
 	struct files_struct *files;
+	struct nsproxy *nsproxy;
 	const struct cred *cred;
 	struct css_set *cgroups;
+	unsigned in_execve : 1;
 	u64 start_boottime;
 };
 struct linux_binprm {

@@ -1,12 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* File accesses: judged by the path that the container sees, by the path within the container's own file system
- * where a mount gave the file another, and by the file itself where a rule names it exactly. */
+/* Accesses to files that exist: judged by the path that the container sees, by the path within the container's own
+ * file system where a mount gave the file another, and by the file itself where a rule names it exactly. */
 #pragma once
 
 #define FMODE_READ 1
 #define FMODE_WRITE 2
 #define OPENED_TO_EXECUTE 0x20 /* __FMODE_EXEC: an execution is not a read */
+#define PROT_WRITE 2
+#define MAP_TYPE 0xf
+#define MAP_PRIVATE 2
+#define MOUNTED_NOWHERE (-22ll) /* MNT_NS_INTERNAL */
 #define BIT(n) (1u << (n))
+
+/* What is done in which container. */
+struct access {
+	struct container *container;
+	struct vfsmount *mount;
+	u64 cgroup;
+	u32 operations;
+	u32 told;                /* what is allowed was told when the file was opened */
+};
 
 static __noinline int report_file(struct task_struct *task, u32 slot, u64 dentry, u64 mount)
 {
@@ -34,12 +47,18 @@ static __noinline int report_file(struct task_struct *task, u32 slot, u64 dentry
 	return 0;
 }
 
-/* The first of the operations that the rule which decided speaks about: what the record names. */
-static __always_inline u32 named_operation(struct search *s, u32 operations)
+/* The rank that decides what is told. */
+static __always_inline u32 decisive(struct facts *f)
 {
-	u32 rank = s->facts->enforced != NONE ? s->facts->enforced : s->facts->audited;
+	return f->enforced != NONE ? f->enforced : f->audited;
+}
+
+/* The first of the operations that the rule which decided speaks about: what the record names. */
+static __always_inline u32 named_operation(struct search *s)
+{
+	u32 rank = decisive(s->facts), operations = s->facts->operations;
 	struct rule *rule = bpf_map_lookup_elem(s->rules, &rank);
-	if (rule)
+	if (rule && rule->operations & operations)
 		operations &= rule->operations;
 	for (u32 i = 0; i < 16; i++)
 		if (operations >> i & 1)
@@ -47,68 +66,162 @@ static __always_inline u32 named_operation(struct search *s, u32 operations)
 	return OP_READ;
 }
 
-static __noinline int judge_file(u64 dentry, u64 mount, struct inode *inode, struct facts *f, u32 slot)
+/* The verdict on what was considered. `dentry` and `mount` are the name that is told. */
+static __noinline int conclude(struct access *a, struct search *s, u32 slot, u64 dentry, u64 mount)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct search s = {};
-	if (!f || !inode || !open_search(&s, f))
+	if (!a || !s)
 		return 0;
-	u32 offset = path_walk(dentry, mount, PATH_BUFFER(slot, 0));
-	u32 found = select_by_path(slot, TEXT_FILE, offset);
-	u32 other = other_path(slot, f, dentry);
-
-	if (f->needs & (NEED_ACTOR | NEED_ACTOR_PATH))
-		f->actors = actor_sets(slot, f->profile, f->needs);
-	if (f->needs & NEED_USER)
-		f->users = user_sets(task, f->profile);
-	if (found)
-		consider_found(&s);
-	if (other != PATH_LIMIT && select_by_path(slot, TEXT_FILE, other))
-		consider_found(&s);
-	if (select_by_object(f, inode, TEXT_FILE))
-		consider_found(&s);
+	struct facts *f = s->facts;
 	if (f->enforced == NONE && f->audited == NONE)
 		return 0;
-	u32 outcome = outcome_of(enforced_action(&s));
+	u32 outcome = outcome_of(enforced_action(s));
+	if (a->told && outcome == OUTCOME_ALLOWED)
+		return 0;
 	struct record *r = new_record(slot, f, RECORD_FILE, outcome);
 	if (r) {
-		r->number = named_operation(&s, f->operations);
-		report_file(task, slot, dentry, mount);
+		r->number = named_operation(s);
+		report_file(bpf_get_current_task_btf(), slot, dentry, mount);
 	}
 	return verdict(outcome);
 }
 
-static __noinline int judge_access(struct path *path, struct inode *inode, struct container *c, u64 cgroup, u32 operations)
+/* Who acts, where rules ask for it. */
+static __always_inline void find_actor(struct facts *f, u32 slot)
 {
-	if (!path || !inode || !c)
+	if (f->needs & (NEED_ACTOR | NEED_ACTOR_PATH))
+		f->actors = actor_sets(slot, f->profile, f->needs);
+	if (f->needs & NEED_USER)
+		f->users = user_sets(bpf_get_current_task_btf(), f->profile);
+}
+
+static __noinline int judge_with(struct access *a, struct dentry *dentry, struct names *known, u32 slot)
+{
+	struct search s = {};
+	struct names *names = names_of(slot, OLD_NAME);
+	if (!a || !dentry || !names || !a->container)
 		return 0;
-	u32 role = current_role(c->init_pid);
+	u32 role = current_role(a->container->init_pid);
 	if (role == ROLE_RUNTIME)
+		return 0;
+	struct facts *f = new_facts(slot, a->container, a->cgroup, role);
+	if (!f || !open_search(&s, f))
+		return 0;
+	f->operations = a->operations;
+	u64 address = address_of(dentry), mount = address_of(a->mount);
+	if (known) {
+		*names = *known;
+	} else {
+		name_key(&names->key, dentry, a->mount, f->profile);
+		find_names(slot, OLD_NAME, TEXT_FILE, address, mount);
+		if (dentry->d_inode)
+			remember(dentry->d_inode, names);
+	}
+	if (!names->rules)
+		return 0;
+	find_actor(f, slot);
+	consider_names(slot, OLD_NAME);
+	return conclude(a, &s, slot, address, mount);
+}
+
+/* An access to one file, under one name, that exists or not. */
+static __noinline int judge_access(struct access *a, struct dentry *dentry)
+{
+	if (!a || !dentry || !a->container)
+		return 0;
+	struct names *known = recall(dentry->d_inode, dentry, a->mount, a->container->profile);
+	if (known && !known->rules)
 		return 0;
 	u32 slot = take_slot();
 	if (slot == NO_SLOT)
 		return refuse_unjudged();
-	struct facts *f = new_facts(slot, c, cgroup, role);
-	int result = 0;
-	if (f) {
-		f->operations = operations;
-		result = judge_file(address_of(path->dentry), address_of(path->mnt), inode, f, slot);
-	}
+	int result = judge_with(a, dentry, known, slot);
 	give_slot(slot);
 	return result;
+}
+
+static __always_inline int judge_path(const struct path *path, u32 operation)
+{
+	struct access a = { .operations = BIT(operation) };
+	a.container = container_with(NEED_FILE, &a.cgroup);
+	if (!a.container)
+		return 0;
+	a.mount = path->mnt;
+	return judge_access(&a, path->dentry);
+}
+
+/* Overlayfs and others open the file that is behind theirs, by no name that a container has. */
+static __always_inline bool opened_by_kernel(struct file *file)
+{
+	if (file->f_path.dentry->d_inode != file->f_inode)
+		return true;
+	struct mount *mount = (struct mount *)real_mount((u64)file->f_path.mnt);
+	return (s64)BPF_CORE_READ(mount, mnt_ns) == MOUNTED_NOWHERE;
+}
+
+static __always_inline u32 opened_for(struct file *file)
+{
+	return (file->f_mode & FMODE_READ ? BIT(OP_READ) : 0) | (file->f_mode & FMODE_WRITE ? BIT(OP_WRITE) : 0);
+}
+
+static __always_inline int judge_open_file(struct file *file, u32 operations, u32 told)
+{
+	struct access a = { .operations = operations, .told = told };
+	a.container = container_with(NEED_FILE, &a.cgroup);
+	if (!a.container || !operations || opened_by_kernel(file))
+		return 0;
+	a.mount = file->f_path.mnt;
+	return judge_access(&a, file->f_path.dentry);
 }
 
 SEC("lsm/file_open")
 int BPF_PROG(moat_lsm_open, struct file *file)
 {
-	u64 cgroup;
-	struct container *c = container_with(NEED_FILE, &cgroup);
-	if (!c || file->f_flags & OPENED_TO_EXECUTE)
+	if (file->f_flags & OPENED_TO_EXECUTE)
 		return 0;
-	u32 operations = 0;
-	if (file->f_mode & FMODE_READ)
-		operations |= BIT(OP_READ);
-	if (file->f_mode & FMODE_WRITE)
-		operations |= BIT(OP_WRITE);
-	return judge_access(&file->f_path, file->f_inode, c, cgroup, operations);
+	return judge_open_file(file, opened_for(file), 0);
+}
+
+/* A descriptor from another process, or from before the rules, is judged when it comes and when it is mapped. */
+SEC("lsm/file_receive")
+int BPF_PROG(moat_lsm_receive, struct file *file)
+{
+	return judge_open_file(file, opened_for(file), 1);
+}
+
+SEC("lsm/mmap_file")
+int BPF_PROG(moat_lsm_map, struct file *file, unsigned long asked, unsigned long protection, unsigned long flags)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	/* There is none for memory without a file, which some verifiers do not know. */
+	if (!address_of(file))
+		return 0;
+	if (bpf_core_field_exists(task->in_execve) && BPF_CORE_READ_BITFIELD_PROBED(task, in_execve))
+		return 0;
+	bool shared_writable = protection & PROT_WRITE && (flags & MAP_TYPE) != MAP_PRIVATE;
+	return judge_open_file(file, BIT(OP_READ) | (shared_writable ? BIT(OP_WRITE) : 0), 1);
+}
+
+/* Of open files from 6.2 on the next program. */
+SEC("lsm/path_truncate")
+int BPF_PROG(moat_lsm_truncate, const struct path *path)
+{
+	return judge_path(path, OP_TRUNCATE);
+}
+
+SEC("lsm/file_truncate")
+int BPF_PROG(moat_lsm_truncate_open, struct file *file)
+{
+	return judge_path(&file->f_path, OP_TRUNCATE);
+}
+
+SEC("lsm/path_chmod")
+int BPF_PROG(moat_lsm_chmod, const struct path *path)
+{
+	return judge_path(path, OP_CHMOD);
+}
+
+SEC("lsm/path_chown")
+int BPF_PROG(moat_lsm_chown, const struct path *path)
+{
+	return judge_path(path, OP_CHOWN);
 }

@@ -249,6 +249,14 @@ struct {
 	__type(value, struct lists);
 } objects SEC(".maps");
 
+/* User space adds one whenever it has changed `objects`: what was found there before is looked up again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} object_changes SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

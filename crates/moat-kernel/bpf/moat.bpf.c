@@ -20,6 +20,10 @@
 #include "syscalls.h"
 #include "lsm.h"
 #include "lsm_exec.h"
+#include "file_cache.h"
 #include "lsm_file.h"
+#include "lsm_attributes.h"
+#include "escape.h"
+#include "lsm_paths.h"
 
 char LICENSE[] SEC("license") = "GPL";

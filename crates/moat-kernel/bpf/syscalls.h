@@ -167,7 +167,7 @@ int BPF_PROG(moat_syscall, struct pt_regs *regs, long id)
 	if ((state && state->role == ROLE_RUNTIME) || foreign_call(task))
 		return 0;
 	judge_syscall(task, c, cgroup, id);
-	if (p->needs & NEED_FILE_CALLS)
+	if (p->needs & NEED_FILE_CALLS && !settings.judged_before)
 		report_file_call(task, regs, c, cgroup, id);
 	return 0;
 }

@@ -3,6 +3,8 @@
 //! Everything is judged in the kernel, before the act, by the same tables as in the guard driver. The tracepoint
 //! programs only hold container starts and tell what each task is to its container.
 
+mod files;
+
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
@@ -17,7 +19,7 @@ use crate::programs::{DriverConfig, LoadError, Programs, or_vanished};
 use crate::{ContainerScope, Sink};
 
 /// Those without which the driver is not used.
-pub(crate) const JUDGES: &[&str] = &["moat_lsm_exec", "moat_lsm_open"];
+pub(crate) const JUDGES: &[&str] = &["moat_lsm_exec"];
 
 /// The loaded driver. Dropping it leaves nothing in the kernel and lets every held start go on.
 #[derive(Debug)]
@@ -31,12 +33,13 @@ impl Lsm {
     /// # Errors
     /// When this kernel refuses a program; nothing is left loaded then.
     pub fn load(config: &DriverConfig, sink: Sink, held: SyncSender<Held>) -> Result<Lsm, LoadError> {
+        let files = files::programs();
         let loaded = load(
-            &[JUDGES, EXEC, CALLS, OUTGOING, ARRIVING].concat(),
+            &[JUDGES, &files, EXEC, CALLS, OUTGOING, ARRIVING].concat(),
             Settings { v1_controller: config.v1_controller, judged_before: true, ..Settings::default() },
         )?;
         // First what judges: a container whose start was held must find it in place.
-        let programs = Programs::start(loaded, &[JUDGES, EXEC].concat(), config, sink, held)?;
+        let programs = Programs::start(loaded, &[JUDGES, &files, EXEC].concat(), config, sink, held)?;
         Ok(Lsm { programs })
     }
 

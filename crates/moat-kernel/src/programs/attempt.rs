@@ -1,21 +1,18 @@
 //! Loads programs only to see whether this kernel takes them.
 
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use libbpf_rs::ObjectBuilder;
 
-use super::object::OBJECT;
+use super::object::{OBJECT, choose};
 
 /// Loads the named programs of the guard and lets them go again.
 pub(crate) fn try_programs(names: &[&str]) -> Result<(), String> {
     let attempt = || -> Result<(), libbpf_rs::Error> {
         libbpf_rs::set_print(None);
         let mut open = ObjectBuilder::default().name("moat_probe")?.open_memory(&OBJECT.0)?;
-        for mut program in open.progs_mut() {
-            let wanted = names.iter().any(|name| program.name() == *name);
-            program.set_autoload(wanted);
-        }
+        choose(&mut open, names)?;
         open.load().map(drop)
     };
     attempt().map_err(|error| {
@@ -23,14 +20,23 @@ pub(crate) fn try_programs(names: &[&str]) -> Result<(), String> {
     })
 }
 
+/// The number by which this kernel knows a hook of the LSM.
+fn lsm_hook(name: &CStr) -> Option<u32> {
+    // SAFETY: the name is a C string that outlives the call; libbpf copies what it needs.
+    let id = unsafe { libbpf_sys::libbpf_find_vmlinux_btf_id(name.as_ptr(), libbpf_sys::BPF_LSM_MAC) };
+    u32::try_from(id).ok().filter(|id| *id > 0)
+}
+
+/// Whether this kernel has a hook of the LSM.
+pub(crate) fn has_lsm_hook(name: &CStr) -> bool {
+    lsm_hook(name).is_some()
+}
+
 /// Loads a program of two instructions at a hook of the LSM.
 pub(crate) fn try_lsm() -> Result<(), String> {
     // mov r0, 0; exit
     const PROGRAM: [u64; 2] = [0xb7, 0x95];
-    let hook = CString::from(c"file_open");
-    // SAFETY: the name is a C string that outlives the call; libbpf copies what it needs.
-    let id = unsafe { libbpf_sys::libbpf_find_vmlinux_btf_id(hook.as_ptr(), libbpf_sys::BPF_LSM_MAC) };
-    let Ok(attach_btf_id @ 1..) = u32::try_from(id) else {
+    let Some(attach_btf_id) = lsm_hook(c"file_open") else {
         return Err(String::from(
             "the kernel's BTF has no LSM hooks: it needs CONFIG_BPF_LSM and CONFIG_DEBUG_INFO_BTF",
         ));

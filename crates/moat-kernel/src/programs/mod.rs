@@ -104,6 +104,8 @@ pub(crate) struct Programs {
     unified: bool,
     profiles: Profiles,
     symlinks: Symlinks,
+    /// By LSM programs, before the act.
+    files_judged: bool,
     loaded: Loaded,
     sink: Sink,
 }
@@ -149,6 +151,7 @@ impl Programs {
             scope: Scope::new(&loaded.map("scope_cells")?, loaded.map("nested")?)?,
             profiles,
             symlinks: Symlinks::default(),
+            files_judged: attach.contains(&"moat_lsm_open"),
             loaded,
             sink,
         })
@@ -228,10 +231,9 @@ impl Programs {
 
     /// System calls are watched only while a rule needs it: watching them slows every process of the node.
     fn watch_syscalls(&mut self) -> Result<(), ApplyError> {
-        let needed = self
-            .managed
-            .values()
-            .any(|managed| managed.profile.as_ref().is_some_and(|profile| profile.watches_syscalls()));
+        let needed = self.managed.values().any(|managed| {
+            managed.profile.as_ref().is_some_and(|profile| profile.watches_syscalls(!self.files_judged))
+        });
         match (needed, &self.syscalls) {
             (true, None) => {
                 let link = self

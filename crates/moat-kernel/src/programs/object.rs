@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use libbpf_rs::{Link, MapCore, MapHandle, Object, ObjectBuilder, PrintLevel, ProgramMut};
+use libbpf_rs::{Link, MapCore, MapHandle, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut};
 
 use super::LoadError;
 use super::layout::Settings;
@@ -34,10 +34,7 @@ impl Loaded {
                 *first = bytes;
             }
         }
-        for mut program in open.progs_mut() {
-            let wanted = programs.iter().any(|name| program.name() == *name);
-            program.set_autoload(wanted);
-        }
+        choose(&mut open, programs)?;
         Ok(Loaded { object: open.load()? })
     }
 
@@ -72,6 +69,23 @@ impl Loaded {
         use std::os::fd::AsRawFd;
         Ok(self.program(name)?.attach_cgroup(directory.as_raw_fd())?)
     }
+}
+
+/// Only these programs are to be loaded, and what they need.
+pub(crate) fn choose(open: &mut OpenObject, programs: &[&str]) -> Result<(), libbpf_rs::Error> {
+    for mut program in open.progs_mut() {
+        let wanted = programs.iter().any(|name| program.name() == *name);
+        program.set_autoload(wanted);
+    }
+    if !programs.iter().any(|name| name.starts_with("moat_lsm_")) {
+        for mut map in open.maps_mut() {
+            // Of a kind that only kernels with BPF LSM know.
+            if map.name() == "known_files" {
+                map.set_autocreate(false)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Loads the programs with all that this kernel allows them.

@@ -13,9 +13,9 @@ use std::thread::JoinHandle;
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
 use moat_policy::{RuleIndex, RuleSet, Users};
 
-use super::layout::{AutomatonKind, automaton_key, number_key, prefix_key, text_key};
+use super::layout::{AutomatonKind, NumberKind, automaton_key, number_key, prefix_key, text_key};
 use super::object::{Loaded, io_error};
-use super::tables::Tables;
+use super::tables::{Tables, need};
 use super::{LoadError, layout};
 use crate::ApplyError;
 
@@ -81,9 +81,10 @@ impl Profile {
         self.tables.needs
     }
 
-    /// Whether some rule needs system calls to be watched.
-    pub fn watches_syscalls(&self) -> bool {
-        self.tables.syscalls.iter().any(|word| *word != 0)
+    /// Whether some rule needs system calls to be watched; `files`: also those that change files.
+    pub fn watches_syscalls(&self, files: bool) -> bool {
+        let named = self.tables.numbers.iter().any(|(kind, ..)| *kind == NumberKind::Syscall);
+        named || files && self.tables.needs & need::FILE_CALLS != 0
     }
 }
 
