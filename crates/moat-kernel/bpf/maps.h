@@ -136,11 +136,13 @@ struct automaton {
 #define MASK_WORDS 8         /* 256 expressions an automaton */
 
 enum role { ROLE_UNKNOWN = 0, ROLE_RUNTIME = 1, ROLE_ENTRYPOINT = 2, ROLE_SESSION = 3, ROLE_HELD = 4 };
+/* Programs that run other files than their own. */
+enum runs { RUNS_LOADER = 1, RUNS_INTERPRETER = 2 };
 /* What a task is to its container; inherited by its children. */
 struct task_state {
 	u64 host_root;           /* of a runtime task: the root directory it started with */
 	u32 role;
-	u32 runs;                /* bit 1 << enum kind_of_program: what it is running */
+	u32 runs;                /* enum runs: of the program that it executed last */
 };
 
 struct hold {
