@@ -122,6 +122,8 @@ int BPF_PROG(moat_lsm_protect_code, struct vm_area_struct *area, unsigned long a
 	return judge_code(address_of(area->vm_file));
 }
 
+static __always_inline bool opened_by_kernel(struct file *file);
+
 /* A file opened for reading. */
 static __noinline int judge_script(struct file *file)
 {
@@ -130,7 +132,7 @@ static __noinline int judge_script(struct file *file)
 	if (!c || !file)
 		return 0;
 	struct task_state *state = state_of(bpf_get_current_task_btf());
-	if (!state || !(state->runs & RUNS_INTERPRETER))
+	if (!state || !(state->runs & RUNS_INTERPRETER) || opened_by_kernel(file))
 		return 0;
 	struct path *path = &file->f_path;
 	return judge_other_program(address_of(path->dentry), address_of(path->mnt), c, cgroup, INTERPRETED);
