@@ -227,6 +227,16 @@ static __always_inline u32 select_path(u32 slot, struct facts *f, u32 manner, u6
 	return found;
 }
 
+/* What the program in this file runs besides itself, if it is known by what it was called before. */
+static __always_inline u32 object_runs(struct facts *f, u64 dentry)
+{
+	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry, d_inode);
+	struct object_key key = { .profile = f->profile, .kind = TEXT_RUNS };
+	key.inode = BPF_CORE_READ(inode, i_ino);
+	key.device = BPF_CORE_READ(inode, i_sb, s_dev);
+	return mask_of(bpf_map_lookup_elem(&objects, &key));
+}
+
 /* Finds out what the rules ask for about the program in this file. The facts say where its arguments are. */
 __noinline u32 gather_facts(u32 slot, u32 manner, u64 dentry)
 {
@@ -249,7 +259,8 @@ __noinline u32 gather_facts(u32 slot, u32 manner, u64 dentry)
 	if (!(needs & (NEED_NAME | NEED_NAME_AUTOMATON)))
 		return 0;
 	struct qstr *name = &((struct dentry *)dentry)->d_name;
-	bool multicall = note_name(slot, (u64)BPF_CORE_READ(name, name), BPF_CORE_READ(name, len));
+	bool multicall = note_name(slot, (u64)BPF_CORE_READ(name, name), BPF_CORE_READ(name, len)) ||
+			 object_runs(f, dentry) & RUNS_APPLETS;
 	if (multicall && manner == EXECUTED && find_applet(slot))
 		note_name(slot, 0, f->scan.length);
 	/* The loader takes options of its own before the program's arguments. */
@@ -289,11 +300,13 @@ __noinline u32 judge_program(u32 slot, u32 manner, u64 dentry, u64 mount)
 		if (other != PATH_LIMIT && select_path(slot, f, manner, dentry, other))
 			consider_found(&s);
 	}
-	if (select_by_object(f, BPF_CORE_READ((struct dentry *)dentry, d_inode), TEXT_PATH)) {
-		/* What excepts the file by the name that the rule means stands there too. */
-		__builtin_memset(&f->name, 0, sizeof(f->name));
+	/* What its present name excepts says nothing about what it was when the rules came. */
+	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry, d_inode);
+	__builtin_memset(&f->name, 0, sizeof(f->name));
+	if (needs & NEED_PATH && select_by_object(f, inode, TEXT_PATH))
 		consider_found(&s);
-	}
+	if (needs & NEED_NAME && select_by_object(f, inode, TEXT_NAME))
+		consider_found(&s);
 	return enforced_action(&s);
 }
 
@@ -402,18 +415,20 @@ __noinline u32 program_runs(u32 slot, u64 dentry)
 	struct qstr *name = &((struct dentry *)dentry)->d_name;
 	u32 length = BPF_CORE_READ(name, len);
 	bpf_probe_read_kernel(buffer->bytes, 16, BPF_CORE_READ(name, name));
-	if (is_multicall(buffer->bytes, length))
-		length = find_applet(slot) ? f->scan.length : 0;
-	return runs(buffer->bytes, length);
+	u32 known = object_runs(f, dentry) | runs(buffer->bytes, length);
+	if (!(known & RUNS_APPLETS) && !is_multicall(buffer->bytes, length))
+		return known;
+	return find_applet(slot) ? runs(buffer->bytes, f->scan.length) & RUNS_INTERPRETER : 0;
 }
 
 /* Notes of a task in a container what its new program runs. */
-static __noinline int note_runs(struct task_struct *task, struct linux_binprm *bprm)
+static __noinline int note_runs(struct task_struct *task, struct linux_binprm *bprm, u32 profile)
 {
 	u32 slot = TRACEPOINT_SLOT;
 	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
 	if (!f || !task || !bprm)
 		return 0;
+	f->profile = profile;
 	own_arguments(f, BPF_CORE_READ(bprm, argc));
 	u32 runs = program_runs(slot, (u64)BPF_CORE_READ(bprm, file, f_path.dentry));
 	struct task_state *state = state_of(task);
@@ -439,7 +454,7 @@ int BPF_PROG(moat_exec, struct task_struct *task, int old_pid, struct linux_binp
 	bool entered = role == ROLE_RUNTIME && state->host_root != root;
 
 	if (settings.judged_before && (c || state))
-		note_runs(task, bprm);
+		note_runs(task, bprm, c ? c->profile : 0);
 	if (!c)
 		return outside(task, bprm, cgroup, entered);
 	if (state && entered)
