@@ -79,6 +79,7 @@ __noinline u32 find_applet(u32 slot)
 	if (!f || !bytes || !name)
 		return 0;
 	struct applet_bytes a = { .facts = f, .bytes = bytes->bytes, .name = name->bytes, .slot = slot };
+	__builtin_memset(&f->scan, 0, sizeof(f->scan));
 	begin_reading(f);
 	if (f->strings_left)
 		bpf_loop(PIECES, applet_piece, &a, 0);

@@ -135,8 +135,12 @@ __noinline u32 read_piece(u32 slot)
 	u32 length = PIECE - (at & (PIECE - 1));
 	if (!place || !(at & (PAGE_SMALLEST - 1)))
 		place = f->arguments_memory ? kernel_address(f->arguments_memory, at) : at;
-	barrier_var(length);
-	if (!place || length > PIECE)
+	if (f->arguments_end && f->arguments_end - at < length)
+		length = f->arguments_end - at;
+	if (!place || !length)
+		return 0;
+	barrier_var(length); /* or both checks become one that older verifiers do not understand */
+	if (length > PIECE)
 		return 0;
 	if (f->arguments_memory ? bpf_probe_read_kernel(buffer->bytes, length, (void *)place) :
 				  bpf_probe_read_user(buffer->bytes, length, (void *)place))

@@ -9,9 +9,8 @@ struct run {
 	void *table;
 	const char *bytes;
 	u64 *bits;
-	u32 state;
+	struct facts *facts;
 	u32 length;
-	u32 strings;             /* that end with a NUL and are left; 0: there are no strings, only bytes */
 };
 
 static __always_inline void collect(struct run *r, u32 state)
@@ -27,25 +26,27 @@ static __always_inline void collect(struct run *r, u32 state)
 }
 
 /* Some bytes. A match state is entered one byte after the match ended (regex-automata's convention). The NUL behind the
- * last string is not for the automaton. */
+ * last string is not for the automaton. What changes lies in the facts: newer verifiers follow every value on the stack. */
 static long run_step(u32 i, struct run *r)
 {
+	struct facts *f = r->facts;
 	for (u32 k = 0; k < BYTES_A_STEP; k++) {
 		u32 at = i * BYTES_A_STEP + k;
 		if (at >= r->length)
 			return 1;
 		u8 byte = r->bytes[at & (PATH_LIMIT - 1)];
-		if (!byte && r->strings && --r->strings == 0)
+		if (!byte && f->run.strings && --f->run.strings == 0)
 			return 1;
-		u32 index = r->state + r->automaton->classes[byte];
+		u32 index = f->run.state + r->automaton->classes[byte];
 		u32 *next = bpf_map_lookup_elem(r->table, &index);
 		if (!next)
 			return 1;
-		r->state = *next;
-		if (r->state == 0)
+		u32 state = *next;
+		f->run.state = state;
+		if (state == 0)
 			return 1;
-		if (r->bits && r->state >= r->automaton->min_match)
-			collect(r, r->state);
+		if (r->bits && state >= r->automaton->min_match)
+			collect(r, state);
 	}
 	return 0;
 }
@@ -69,16 +70,17 @@ __noinline u32 run_automaton(u32 slot, u64 key, u32 state, u32 offset, u32 lengt
 	u32 which = PATH_BUFFER(slot, 0);
 	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
 	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &which);
-	struct run r = { .length = length };
+	struct run r = { .length = length, .facts = f };
 	if (!f || !buffer || !open_run(&r, f, key))
 		return 0;
+	bool arguments = (key & 255) == AUTOMATON_ARGUMENTS;
 	r.bytes = buffer->bytes + (offset & (PATH_LIMIT - 1));
-	r.state = state == FROM_START ? r.automaton->start : state;
-	if ((key & 255) == AUTOMATON_ARGUMENTS)
-		r.strings = f->strings_left;
+	f->run.state = state == FROM_START ? r.automaton->start : state;
+	f->run.strings = arguments ? f->strings_left : 0;
 	bpf_loop((length + BYTES_A_STEP - 1) / BYTES_A_STEP, run_step, &r, 0);
-	f->strings_left = r.strings;
-	return r.state;
+	if (arguments)
+		f->strings_left = f->run.strings;
+	return f->run.state;
 }
 
 /* The step at the end of the input: the state after it. */

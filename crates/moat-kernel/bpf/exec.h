@@ -53,12 +53,12 @@ struct copy {
 	const char *from;
 	char *to;
 	u32 slot;
-	u32 end, limit;
+	u32 end;
 };
 
 static long copy_piece(u32 i, struct copy *c)
 {
-	u32 length = c->end < c->limit ? read_piece(c->slot) : 0;
+	u32 length = c->end < ARGUMENTS_KEPT ? read_piece(c->slot) : 0;
 	if (!length)
 		return 1;
 	barrier_var(length);
@@ -89,15 +89,12 @@ __noinline u32 append_arguments(u32 slot, u32 from)
 	struct record_buffer *out = bpf_map_lookup_elem(&record_buffers, &slot);
 	if (!f || !buffer || !out || from > PATH_LIMIT || !f->arguments_count)
 		return 0;
-	struct copy c = { .facts = f, .from = buffer->bytes, .to = out->bytes + from, .slot = slot, .limit = ARGUMENTS_KEPT };
-	u64 whole = f->arguments_end - f->arguments_start;
-	if (f->arguments_end && whole < c.limit)
-		c.limit = whole;
+	struct copy c = { .facts = f, .from = buffer->bytes, .to = out->bytes + from, .slot = slot };
 	begin_reading(f);
 	bpf_loop(ARGUMENTS_KEPT / PIECE + 1, copy_piece, &c, 0);
 	struct strings s = { .bytes = out->bytes + from, .left = f->arguments_count };
-	bpf_loop(c.end < c.limit ? c.end : c.limit, string_byte, &s, 0);
-	bool all = !s.left || (f->arguments_end && s.end == whole);
+	bpf_loop(c.end < ARGUMENTS_KEPT ? c.end : ARGUMENTS_KEPT, string_byte, &s, 0);
+	bool all = !s.left || (f->arguments_end && s.end == f->arguments_end - f->arguments_start);
 	out->head.arguments_total = all ? s.end : s.end + 1;
 	return s.end;
 }
@@ -167,11 +164,115 @@ __noinline u32 note_name(u32 slot, u64 text, u32 length)
 	return text && is_multicall(buffer->bytes, length);
 }
 
-/* Judges the program in this file by rules on all its names; the facts say who runs it and where its arguments are. The
- * action of the enforced rule. */
+struct naming {
+	struct facts *facts;
+	const char *bytes, *name;
+	u32 slot;
+};
+
+#define NOT_THIS_NAME NONE
+
+static long naming_byte(u32 i, struct naming *n)
+{
+	struct applet_scan *scan = &n->facts->scan;
+	u8 byte = n->bytes[i & (PATH_LIMIT - 1)];
+	u32 offset = scan->offset;
+	if (!byte && offset == scan->length) {
+		scan->found = 1;
+		return 1;
+	}
+	if (!byte || byte == '/')
+		scan->offset = 0;
+	else
+		scan->offset = offset < scan->length && byte == (u8)n->name[offset & 255] ? offset + 1 : NOT_THIS_NAME;
+	return 0;
+}
+
+static long naming_piece(u32 i, struct naming *n)
+{
+	u32 length = read_piece(n->slot);
+	if (length)
+		bpf_loop(length, naming_byte, n, 0);
+	return !length || n->facts->scan.found;
+}
+
+/* Whether the base name of a file is that of an argument of the current task. */
+__noinline u32 named_by_argument(u32 slot, u64 dentry)
+{
+	u32 zero = PATH_BUFFER(slot, 0), one = PATH_BUFFER(slot, 1);
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	struct path_buffer *bytes = bpf_map_lookup_elem(&path_buffers, &zero);
+	struct path_buffer *name = bpf_map_lookup_elem(&path_buffers, &one);
+	if (!f || !bytes || !name)
+		return 0;
+	struct qstr *own = &((struct dentry *)dentry)->d_name;
+	struct naming n = { .facts = f, .bytes = bytes->bytes, .name = name->bytes, .slot = slot };
+	__builtin_memset(&f->scan, 0, sizeof(f->scan));
+	f->scan.length = BPF_CORE_READ(own, len);
+	bpf_probe_read_kernel(name->bytes, 256, BPF_CORE_READ(own, name));
+	begin_reading(f);
+	bpf_loop(PIECES, naming_piece, &n, 0);
+	return f->scan.found;
+}
+
+/* Finds the rules on one path. Of a file that is only mapped, those that name it exactly. What an interpreter reads below a
+ * directory is a script only if that is what it was started for: it reads its data as well. */
+static __always_inline u32 select_path(u32 slot, struct facts *f, u32 manner, u64 dentry, u32 offset)
+{
+	u32 found = select_by_path(slot, TEXT_PATH, offset);
+	if (f->found.prefix.match_count || f->found.matched.match_count) {
+		if (manner == MAPPED || (manner == INTERPRETED && !named_by_argument(slot, dentry)))
+			f->found.prefix.match_count = f->found.matched.match_count = 0;
+	}
+	return found;
+}
+
+/* What the program in this file runs besides itself, if it is known by what it was called before. */
+static __always_inline u32 object_runs(struct facts *f, u64 dentry)
+{
+	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry, d_inode);
+	struct object_key key = { .profile = f->profile, .kind = TEXT_RUNS };
+	key.inode = BPF_CORE_READ(inode, i_ino);
+	key.device = BPF_CORE_READ(inode, i_sb, s_dev);
+	return mask_of(bpf_map_lookup_elem(&objects, &key));
+}
+
+/* Finds out what the rules ask for about the program in this file. The facts say where its arguments are. */
+__noinline u32 gather_facts(u32 slot, u32 manner, u64 dentry)
+{
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	if (!f || !dentry)
+		return 0;
+	u32 profile = f->profile, needs = f->needs;
+	struct profile *p = bpf_map_lookup_elem(&profiles, &profile);
+	if (!p)
+		return 0;
+	f->source = source_of(dentry, f->root_device);
+	if (needs & (NEED_PARENT | NEED_PARENT_PATH))
+		f->parents = ancestor_sets(slot, profile, needs);
+	if (needs & NEED_USER)
+		f->users = user_sets((struct task_struct *)bpf_get_current_task(), profile);
+	if (manner != EXECUTED)
+		f->arguments_unreadable = 1;
+	else if (needs & NEED_ARGUMENTS)
+		match_all_arguments(slot, f, p->groups >> 8 * AUTOMATON_ARGUMENTS & 255);
+	if (!(needs & (NEED_NAME | NEED_NAME_AUTOMATON)))
+		return 0;
+	struct qstr *name = &((struct dentry *)dentry)->d_name;
+	bool multicall = note_name(slot, (u64)BPF_CORE_READ(name, name), BPF_CORE_READ(name, len)) ||
+			 object_runs(f, dentry) & RUNS_APPLETS;
+	if (multicall && manner == EXECUTED && find_applet(slot))
+		note_name(slot, 0, f->scan.length);
+	/* The loader takes options of its own before the program's arguments. */
+	if (multicall && manner == LAUNCHED)
+		f->unjudged = 1;
+	return 0;
+}
+
+/* Judges the program in this file by rules on all its names, with the facts that were gathered. The action of the enforced
+ * rule. */
 __noinline u32 judge_program(u32 slot, u32 manner, u64 dentry, u64 mount)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
 	struct search s = {};
 	if (!f || !dentry || !open_search(&s, f))
@@ -180,28 +281,10 @@ __noinline u32 judge_program(u32 slot, u32 manner, u64 dentry, u64 mount)
 	struct profile *p = bpf_map_lookup_elem(&profiles, &profile);
 	if (!p)
 		return ACTION_ALERT;
-
-	f->source = source_of(dentry, f->root_device);
-	if (needs & (NEED_PARENT | NEED_PARENT_PATH))
-		f->parents = ancestor_sets(slot, profile, needs);
-	if (needs & NEED_USER)
-		f->users = user_sets(task, profile);
-	if (manner != EXECUTED) {
-		f->arguments_unreadable = 1;
-	} else if (needs & NEED_ARGUMENTS) {
-		match_all_arguments(slot, f, p->groups >> 8 * AUTOMATON_ARGUMENTS & 255);
-	}
-	if (needs & (NEED_NAME | NEED_NAME_AUTOMATON)) {
-		struct qstr *name = &((struct dentry *)dentry)->d_name;
-		bool multicall = note_name(slot, (u64)BPF_CORE_READ(name, name), BPF_CORE_READ(name, len));
-		if (multicall && manner == EXECUTED && find_applet(slot))
-			note_name(slot, 0, f->scan.length);
-		/* The loader takes options of its own before the program's arguments. */
-		if (multicall && manner == LAUNCHED)
-			f->unjudged = 1;
-	}
+	u32 other = PATH_LIMIT;
 	if (needs & (NEED_PATH | NEED_PREFIX | NEED_PATH_AUTOMATON)) {
-		select_by_path(slot, TEXT_PATH, path_walk(dentry, mount, PATH_BUFFER(slot, 0)));
+		u32 offset = path_walk(dentry, mount, PATH_BUFFER(slot, 0));
+		select_path(slot, f, manner, dentry, offset);
 		consider_found(&s);
 	}
 	consider(&s, f->name.match_offset, f->name.match_count);
@@ -209,7 +292,32 @@ __noinline u32 judge_program(u32 slot, u32 manner, u64 dentry, u64 mount)
 	s.manner = manner;
 	consider(&s, p->always_offset, p->always_count);
 	s.manner = EXECUTED;
+
+	/* By its other names only what is listed to match: who made the name that it goes by chose that one. */
+	if (needs & (NEED_PATH | NEED_PREFIX | NEED_PATH_AUTOMATON)) {
+		path_walk(dentry, mount, PATH_BUFFER(slot, 0));
+		other = other_path(slot, f, dentry);
+		if (other != PATH_LIMIT && select_path(slot, f, manner, dentry, other))
+			consider_found(&s);
+	}
+	/* What its present name excepts says nothing about what it was when the rules came. */
+	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry, d_inode);
+	__builtin_memset(&f->name, 0, sizeof(f->name));
+	if (needs & NEED_PATH && select_by_object(f, inode, TEXT_PATH))
+		consider_found(&s);
+	if (needs & NEED_NAME && select_by_object(f, inode, TEXT_NAME))
+		consider_found(&s);
 	return enforced_action(&s);
+}
+
+/* Where the arguments of the program are that the current task has. */
+static __always_inline void own_arguments(struct facts *f, u32 count)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	f->arguments_memory = 0;
+	f->arguments_start = BPF_CORE_READ(task, mm, arg_start);
+	f->arguments_end = BPF_CORE_READ(task, mm, arg_end);
+	f->arguments_count = count;
 }
 
 static __noinline int judge_exec(struct linux_binprm *bprm, struct container *c, u64 cgroup, u32 role)
@@ -217,14 +325,12 @@ static __noinline int judge_exec(struct linux_binprm *bprm, struct container *c,
 	u32 slot = TRACEPOINT_SLOT;
 	if (!bprm || !c || !(c->needs & NEED_EXEC))
 		return 0;
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct facts *f = new_facts(slot, c, cgroup, role);
 	if (!f)
 		return 0;
 	struct path path = BPF_CORE_READ(bprm, file, f_path);
-	f->arguments_start = BPF_CORE_READ(task, mm, arg_start);
-	f->arguments_end = BPF_CORE_READ(task, mm, arg_end);
-	f->arguments_count = BPF_CORE_READ(bprm, argc);
+	own_arguments(f, BPF_CORE_READ(bprm, argc));
+	gather_facts(slot, EXECUTED, (u64)path.dentry);
 	u32 action = judge_program(slot, EXECUTED, (u64)path.dentry, (u64)path.mnt);
 	if (f->enforced == NONE && f->audited == NONE && !f->unjudged)
 		return 0;
@@ -281,6 +387,60 @@ static __noinline int outside(struct task_struct *task, struct linux_binprm *bpr
 	return 0;
 }
 
+/* Loaders and interpreters by the beginnings of their names. */
+static __always_inline u32 runs(const char *name, u32 length)
+{
+	if (BEGINS(name, length, "ld-") || BEGINS(name, length, "ld.so") || BEGINS(name, length, "ld64.so") ||
+	    BEGINS(name, length, "libc.so")) /* musl's is its loader */
+		return RUNS_LOADER;
+	if (length == 2 && BEGINS(name, length, "sh"))
+		return RUNS_INTERPRETER;
+	if (BEGINS(name, length, "bash") || BEGINS(name, length, "dash") || BEGINS(name, length, "ash") ||
+	    BEGINS(name, length, "hush") || BEGINS(name, length, "ksh") || BEGINS(name, length, "mksh") ||
+	    BEGINS(name, length, "zsh") || BEGINS(name, length, "python") || BEGINS(name, length, "perl") ||
+	    BEGINS(name, length, "ruby") || BEGINS(name, length, "node") || BEGINS(name, length, "php") ||
+	    BEGINS(name, length, "lua"))
+		return RUNS_INTERPRETER;
+	return 0;
+}
+
+/* What a program runs besides itself; a multi-call program by its applet. */
+__noinline u32 program_runs(u32 slot, u64 dentry)
+{
+	u32 one = PATH_BUFFER(slot, 1);
+	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &one);
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	if (!f || !buffer || !dentry)
+		return 0;
+	struct qstr *name = &((struct dentry *)dentry)->d_name;
+	u32 length = BPF_CORE_READ(name, len);
+	bpf_probe_read_kernel(buffer->bytes, 16, BPF_CORE_READ(name, name));
+	u32 known = object_runs(f, dentry) | runs(buffer->bytes, length);
+	if (!(known & RUNS_APPLETS) && !is_multicall(buffer->bytes, length))
+		return known;
+	return find_applet(slot) ? runs(buffer->bytes, f->scan.length) & RUNS_INTERPRETER : 0;
+}
+
+/* Notes of a task in a container what its new program runs. */
+static __noinline int note_runs(struct task_struct *task, struct linux_binprm *bprm, u32 profile)
+{
+	u32 slot = TRACEPOINT_SLOT;
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	if (!f || !task || !bprm)
+		return 0;
+	f->profile = profile;
+	own_arguments(f, BPF_CORE_READ(bprm, argc));
+	u32 runs = program_runs(slot, (u64)BPF_CORE_READ(bprm, file, f_path.dentry));
+	struct task_state *state = state_of(task);
+	if (state) {
+		state->runs = runs;
+	} else if (runs) {
+		struct task_state fresh = { .role = ROLE_UNKNOWN, .runs = runs };
+		set_state(task, &fresh);
+	}
+	return 0;
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(moat_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
@@ -293,6 +453,8 @@ int BPF_PROG(moat_exec, struct task_struct *task, int old_pid, struct linux_binp
 	/* The runtime's child has become the container's program. */
 	bool entered = role == ROLE_RUNTIME && state->host_root != root;
 
+	if (settings.judged_before && (c || state))
+		note_runs(task, bprm, c ? c->profile : 0);
 	if (!c)
 		return outside(task, bprm, cgroup, entered);
 	if (state && entered)

@@ -171,7 +171,6 @@ struct task_struct {
 	struct thread_info thread_info;
 	int pid;
 	int tgid;
-	unsigned in_execve : 1;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct mm_struct *mm;

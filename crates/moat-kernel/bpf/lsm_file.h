@@ -178,7 +178,8 @@ int BPF_PROG(moat_lsm_open, struct file *file)
 {
 	if (file->f_flags & OPENED_TO_EXECUTE)
 		return 0;
-	return judge_open_file(file, opened_for(file), 0);
+	int result = judge_script(file);
+	return result ? result : judge_open_file(file, opened_for(file), 0);
 }
 
 /* A descriptor from another process, or from before the rules, is judged when it comes and when it is mapped. */

@@ -88,6 +88,7 @@ enum text_kind {
 	TEXT_ABOVE = 6,          /* a directory that the paths of rules lie below */
 	TEXT_ACTOR_NAME = 7,
 	TEXT_ACTOR_PATH = 8,
+	TEXT_RUNS = 9,           /* of objects only; instead of lists, enum runs */
 };
 struct text_key {
 	u32 profile;
@@ -104,7 +105,7 @@ struct prefix_key {
 /* A file that rules name by exact paths, whatever it is called by now. */
 struct object_key {
 	u32 profile;
-	u32 kind;                /* TEXT_PATH or TEXT_FILE */
+	u32 kind;                /* TEXT_PATH, TEXT_FILE, TEXT_NAME or TEXT_RUNS */
 	u64 inode;
 	u32 device;              /* as the kernel numbers it */
 	u32 pad;
@@ -136,11 +137,13 @@ struct automaton {
 #define MASK_WORDS 8         /* 256 expressions an automaton */
 
 enum role { ROLE_UNKNOWN = 0, ROLE_RUNTIME = 1, ROLE_ENTRYPOINT = 2, ROLE_SESSION = 3, ROLE_HELD = 4 };
+/* Programs that run other files than their own. */
+enum runs { RUNS_LOADER = 1, RUNS_INTERPRETER = 2, RUNS_APPLETS = 4 };
 /* What a task is to its container; inherited by its children. */
 struct task_state {
 	u64 host_root;           /* of a runtime task: the root directory it started with */
 	u32 role;
-	u32 runs;                /* bit 1 << enum kind_of_program: what it is running */
+	u32 runs;                /* enum runs: of the program that it executed last */
 };
 
 struct hold {

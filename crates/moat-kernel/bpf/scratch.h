@@ -60,13 +60,18 @@ struct facts {
 	u64 name_bits[4];
 	u64 argument_bits[4];
 	u64 arguments_memory;       /* struct mm_struct that no task runs in yet; 0: the current task's own */
-	u64 arguments_start, arguments_end;
-	u32 arguments_count;        /* strings, each with a NUL behind it */
+	u64 arguments_start;
+	u64 arguments_end;          /* 0: not known */
+	u32 arguments_count;        /* strings, each with a NUL behind it; NONE: not known */
 	u32 strings_left;           /* of them, that are still to be read */
 	struct {
 		u64 at;
 		u64 place;          /* where the kernel finds it; 0: not known yet */
 	} reading;
+	struct {
+		u32 state;
+		u32 strings;        /* that end with a NUL and are left; 0: there are no strings, only bytes */
+	} run;                      /* of an automaton */
 	u32 role, source;
 	u32 arguments_unreadable;
 	u32 unjudged;               /* what must be known could not be read, and no rule says so */

@@ -19,7 +19,7 @@ use crate::programs::{DriverConfig, LoadError, Programs, or_vanished};
 use crate::{ContainerScope, Sink};
 
 /// Those without which the driver is not used.
-pub(crate) const JUDGES: &[&str] = &["moat_lsm_exec"];
+pub(crate) const JUDGES: &[&str] = &["moat_lsm_exec", "moat_lsm_map_code", "moat_lsm_protect_code"];
 
 /// The loaded driver. Dropping it leaves nothing in the kernel and lets every held start go on.
 #[derive(Debug)]

@@ -17,6 +17,7 @@ pub(super) enum TextKind {
     Above = 6,
     ActorName = 7,
     ActorPath = 8,
+    Runs = 9,
 }
 
 /// What a number key names (`enum number_kind`).
@@ -105,6 +106,15 @@ pub(super) fn prefix_key(profile: u32, kind: TextKind, prefix: &[u8]) -> [u8; 12
     key[4..8].copy_from_slice(&profile.to_ne_bytes());
     key[8..12].copy_from_slice(&(kind as u32).to_ne_bytes());
     key[12..12 + length].copy_from_slice(&prefix[..length]);
+    key
+}
+
+pub(super) fn object_key(profile: u32, kind: TextKind, inode: u64, device: u32) -> [u8; 24] {
+    let mut key = [0; 24];
+    key[0..4].copy_from_slice(&profile.to_ne_bytes());
+    key[4..8].copy_from_slice(&(kind as u32).to_ne_bytes());
+    key[8..16].copy_from_slice(&inode.to_ne_bytes());
+    key[16..20].copy_from_slice(&device.to_ne_bytes());
     key
 }
 

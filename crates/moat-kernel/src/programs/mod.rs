@@ -8,6 +8,7 @@ mod holds;
 pub(crate) mod layout;
 mod network;
 pub(crate) mod object;
+mod objects;
 mod profiles;
 mod reader;
 pub mod record_bytes;
@@ -33,6 +34,7 @@ use self::holds::Holds;
 use self::layout::{Container, kernel_device};
 use self::network::Links as NetworkLinks;
 use self::object::{Loaded, io_error};
+use self::objects::Objects;
 pub(crate) use self::profiles::Profile;
 use self::profiles::Profiles;
 use self::reader::Reader;
@@ -103,6 +105,7 @@ pub(crate) struct Programs {
     /// Containers are told apart by cgroup v2.
     unified: bool,
     profiles: Profiles,
+    objects: Objects,
     symlinks: Symlinks,
     /// By LSM programs, before the act.
     files_judged: bool,
@@ -150,6 +153,7 @@ impl Programs {
             unified: config.v1_controller.is_none(),
             scope: Scope::new(&loaded.map("scope_cells")?, loaded.map("nested")?)?,
             profiles,
+            objects: Objects::new(&loaded)?,
             symlinks: Symlinks::default(),
             files_judged: attach.contains(&"moat_lsm_open"),
             loaded,
@@ -197,6 +201,7 @@ impl Programs {
             root_device: kernel_device(device),
             needs: profile.as_ref().map_or(0, |profile| profile.needs()),
         };
+        let before_objects = self.objects.put(scope.cgroup, scope.init_pid, device, profile.as_deref())?;
         self.scope.enter(scope.cgroup);
         self.containers
             .update(&scope.cgroup.to_ne_bytes(), &container.bytes(), MapFlags::ANY)
@@ -207,6 +212,7 @@ impl Programs {
         {
             self.scope.adopt(scope.cgroup, directory);
         }
+        self.objects.forget(scope.cgroup, before_objects);
         self.managed.insert(scope.cgroup, Managed { profile, _links: links });
         self.profiles.sweep();
         self.watch_syscalls()?;
@@ -256,6 +262,7 @@ impl Programs {
         if let Ok(mut judges) = self.judges.write() {
             judges.remove(&cgroup);
         }
+        self.objects.release(cgroup);
         self.managed.remove(&cgroup);
         self.profiles.sweep();
         self.holds.let_go(cgroup);

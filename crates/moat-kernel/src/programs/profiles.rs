@@ -15,7 +15,7 @@ use moat_policy::{RuleIndex, RuleSet, Users};
 
 use super::layout::{AutomatonKind, NumberKind, automaton_key, number_key, prefix_key, text_key};
 use super::object::{Loaded, io_error};
-use super::tables::{Tables, need};
+use super::tables::{ListRef, Tables, need};
 use super::{LoadError, layout};
 use crate::ApplyError;
 
@@ -79,6 +79,11 @@ impl Profile {
     /// What the rules need to know (`enum need`).
     pub fn needs(&self) -> u32 {
         self.tables.needs
+    }
+
+    /// Names and paths in the rules.
+    pub(super) fn texts(&self) -> &[(layout::TextKind, Vec<u8>, ListRef)] {
+        &self.tables.texts
     }
 
     /// Whether some rule needs system calls to be watched; `files`: also those that change files.

@@ -23,9 +23,10 @@ use crate::{Sink, process};
 /// `enum counter` in `bpf/maps.h`: only what is lost for good counts here.
 const COUNTER_RING_FULL: u32 = 0;
 /// What must not be lost, and is said in the log if it is.
-const FAULTS: [(u32, &str); 2] = [
+const FAULTS: [(u32, &str); 3] = [
     (3, "tasks lost what they are to their container: a container start among them was not held"),
     (4, "container starts were killed because too many waited at once"),
+    (5, "arguments of executions could not be read: they counted as matching"),
 ];
 
 /// Owns the reading thread; dropping it ends the thread.

@@ -20,9 +20,13 @@ pub(super) enum Role {
 impl Role {
     /// `struct task_state` of a task that has this role.
     pub fn state(self) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        bytes[8..12].copy_from_slice(&(self as u32).to_ne_bytes());
-        bytes
+        self.given_to([0; 16])
+    }
+
+    /// A task's state with this role: what its program is stays.
+    pub fn given_to(self, mut state: [u8; 16]) -> [u8; 16] {
+        state[8..12].copy_from_slice(&(self as u32).to_ne_bytes());
+        state
     }
 }
 
@@ -42,10 +46,14 @@ impl Tasks {
         Tasks { map }
     }
 
-    fn role(&self, pid: u32) -> Option<u32> {
+    fn state(&self, pid: u32) -> Option<[u8; 16]> {
         let descriptor = descriptor(pid)?;
         let value = self.map.lookup(&descriptor.as_raw_fd().to_ne_bytes(), MapFlags::ANY).ok()??;
-        role_in(&value)
+        value.try_into().ok()
+    }
+
+    fn role(&self, pid: u32) -> Option<u32> {
+        self.state(pid).and_then(|state| role_in(&state))
     }
 
     /// Whether a process is the container runtime itself, on its way into a container.
@@ -59,13 +67,14 @@ impl Tasks {
     }
 
     pub(super) fn set(&self, pid: u32, role: Role) {
-        self.write(pid, role, MapFlags::ANY);
+        let state = role.given_to(self.state(pid).unwrap_or_default());
+        self.write(pid, state, MapFlags::ANY);
     }
 
-    fn write(&self, pid: u32, role: Role, flags: MapFlags) {
+    fn write(&self, pid: u32, state: [u8; 16], flags: MapFlags) {
         let Some(descriptor) = descriptor(pid) else { return };
         // A process that has ended needs no role, and one that has a role keeps it.
-        let _ = self.map.update(&descriptor.as_raw_fd().to_ne_bytes(), &role.state(), flags);
+        let _ = self.map.update(&descriptor.as_raw_fd().to_ne_bytes(), &state, flags);
     }
 
     /// Gives the processes that were there before us their roles: those that descend from the container's
@@ -73,7 +82,7 @@ impl Tasks {
     pub(super) fn adopt(&self, members: &[u32], init: u32) {
         for &pid in members {
             let role = if descends(pid, init) { Role::Entrypoint } else { Role::Session };
-            self.write(pid, role, MapFlags::NO_EXIST);
+            self.write(pid, role.state(), MapFlags::NO_EXIST);
         }
     }
 }

@@ -237,6 +237,16 @@ fn keys() {
         ]
     );
     assert_eq!(
+        Structure::of("object_key").read(&object_key(7, TextKind::Runs, 1 << 40, 5)),
+        [
+            ("profile", vec![7]),
+            ("kind", vec![9]),
+            ("inode", vec![1 << 40]),
+            ("device", vec![5]),
+            ("pad", vec![0]),
+        ]
+    );
+    assert_eq!(
         Structure::of("prefix_key").read(&prefix_key(7, TextKind::File, b"/tmp/")),
         [
             ("bits", vec![64 + 5 * 8]),
