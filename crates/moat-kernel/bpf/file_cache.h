@@ -22,7 +22,7 @@ struct name_key {
 struct names {
 	struct name_key key;
 	struct selection path;   /* as the container sees it */
-	struct selection inside; /* within the container's root file system, where a mount gave the file another path */
+	struct selection inside; /* by another mount, or within the container's root file system */
 	struct lists object;     /* rules that name this very file */
 	struct lists base;       /* of programs: by base name */
 	u32 rules;               /* how many in all */
@@ -126,6 +126,34 @@ static __always_inline u32 matches(struct selection *found)
 	return found->path.match_count + found->prefix.match_count + found->matched.match_count;
 }
 
+static __always_inline bool on_root(struct facts *f, u64 dentry)
+{
+	return BPF_CORE_READ((struct dentry *)dentry, d_sb, s_dev) == f->root_device;
+}
+
+/* Fills f->found with what the rules say about a file on a volume by the first other path that it has and that they speak
+ * about: a bind mount is no new name. */
+__noinline u32 select_by_other_mount(u32 slot, u32 kind, u64 dentry, u64 mount)
+{
+	u32 which = PATH_BUFFER(slot, 0);
+	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &which);
+	u64 other = 0, system = (u64)BPF_CORE_READ((struct dentry *)dentry, d_sb);
+	if (!buffer)
+		return 0;
+	for (u32 i = 0; i < WAYS; i++) {
+		other = next_mount(other, system);
+		if (!other)
+			return 0;
+		if (other == mount)
+			continue;
+		u32 offset = path_walk(dentry, other, which);
+		u32 found = buffer->mounts ? select_by_path(slot, kind, offset) : 0;
+		if (found)
+			return found;
+	}
+	return 0;
+}
+
 /* Finds what the rules of a kind (TEXT_FILE, TEXT_PATH) say about a file by its names. Leaves the key alone. */
 __noinline u32 find_names(u32 slot, u32 which, u32 kind, u64 dentry, u64 mount)
 {
@@ -137,9 +165,14 @@ __noinline u32 find_names(u32 slot, u32 which, u32 kind, u64 dentry, u64 mount)
 	__builtin_memset(&names->path, 0, sizeof(*names) - sizeof(names->key));
 	if (select_by_path(slot, kind, path_walk(dentry, mount, PATH_BUFFER(slot, 0))))
 		names->path = f->found;
-	other = other_path(slot, f, dentry);
-	if (other != PATH_LIMIT && select_by_path(slot, kind, other))
-		names->inside = f->found;
+	if (!on_root(f, dentry)) {
+		if (select_by_other_mount(slot, kind, dentry, mount))
+			names->inside = f->found;
+	} else {
+		other = other_path(slot, f, dentry);
+		if (other != PATH_LIMIT && select_by_path(slot, kind, other))
+			names->inside = f->found;
+	}
 	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry, d_inode);
 	if (inode && select_by_object(f, inode, kind))
 		names->object = f->found.path;

@@ -4,60 +4,8 @@
  * upper layer, written by overlayfs itself. */
 #pragma once
 
-#define MOUNTS 4096   /* of a container that are looked at */
-#define WAYS 8        /* mounts that lead to one file system */
 #define ATTR_UID 2
 #define ATTR_GID 4
-
-struct mount_search {
-	u64 mount;
-	u64 system;
-	u32 leaving;     /* what is below the mount was seen */
-	u32 found;
-};
-
-/* To the next mount of the tree: what is mounted on this one, else beside it, else beside what is above. */
-static long mount_step(u32 i, struct mount_search *m)
-{
-	struct mount *mount = (struct mount *)m->mount, *parent = BPF_CORE_READ(mount, mnt_parent);
-	u64 child = bpf_core_field_offset(struct mount, mnt_child), next = 0;
-	if (!m->leaving) {
-		next = (u64)BPF_CORE_READ(mount, mnt_mounts.next);
-		if (next == (u64)mount + bpf_core_field_offset(struct mount, mnt_mounts))
-			next = 0;
-	}
-	if (!next) {
-		if (parent == mount)
-			return 1;
-		next = (u64)BPF_CORE_READ(mount, mnt_child.next);
-		if (next == (u64)parent + bpf_core_field_offset(struct mount, mnt_mounts)) {
-			m->leaving = 1;
-			m->mount = (u64)parent;
-			return 0;
-		}
-	}
-	m->leaving = 0;
-	m->mount = next - child;
-	mount = (struct mount *)(next - child);
-	m->found = (u64)BPF_CORE_READ(mount, mnt.mnt_sb) == m->system;
-	return m->found;
-}
-
-/* The mount of a file system that comes after `mount` in the namespace of the current task, the first one after 0;
- * 0 where there is none. */
-__noinline u64 next_mount(u64 mount, u64 system)
-{
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct mount_search m = { .mount = mount, .system = system };
-	if (!mount) {
-		struct mount *root = BPF_CORE_READ(task, nsproxy, mnt_ns, root);
-		m.mount = (u64)root;
-		if (!root || (u64)BPF_CORE_READ(root, mnt.mnt_sb) == system)
-			return m.mount;
-	}
-	bpf_loop(MOUNTS, mount_step, &m, 0);
-	return m.found ? m.mount : 0;
-}
 
 /* Considers the rules on one path; 0 where the mount does not lead to it. */
 __noinline u32 consider_path(u32 slot, u64 dentry, u64 mount)
@@ -98,8 +46,8 @@ static __noinline int judge_attribute_with(struct access *a, struct dentry *dent
 			mount = next_mount(mount, system);
 			if (!mount)
 				break;
-			if (consider_path(slot, address, mount + bpf_core_field_offset(struct mount, mnt)))
-				way = mount + bpf_core_field_offset(struct mount, mnt);
+			if (consider_path(slot, address, mount))
+				way = mount;
 		}
 	}
 	if (select_by_object(f, dentry->d_inode, TEXT_FILE))

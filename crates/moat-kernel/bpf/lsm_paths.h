@@ -64,13 +64,13 @@ static __noinline int judge_move_with(struct access *a, struct dentry *old, stru
 	find_names(slot, OLD_NAME, TEXT_FILE, from, mount);
 	find_names(slot, NEW_NAME, TEXT_FILE, to, mount);
 	consider_names(slot, OLD_NAME);
-	consider_escape(slot, OLD_NAME, NEW_NAME);
+	consider_escape(slot, TEXT_FILE, OLD_NAME, NEW_NAME);
 	if (is_directory(old))
 		consider_above(slot, from, mount);
 	u32 by_old = decisive(f);
 	consider_names(slot, NEW_NAME);
 	if (exchange) {
-		consider_escape(slot, NEW_NAME, OLD_NAME);
+		consider_escape(slot, TEXT_FILE, NEW_NAME, OLD_NAME);
 		if (is_directory(new))
 			consider_above(slot, to, mount);
 	}
@@ -78,9 +78,9 @@ static __noinline int judge_move_with(struct access *a, struct dentry *old, stru
 		find_names(slot, OLD_NAME, TEXT_PATH, from, mount);
 		find_names(slot, NEW_NAME, TEXT_PATH, to, mount);
 		if (may_hold_programs(old))
-			consider_escape(slot, OLD_NAME, NEW_NAME);
+			consider_escape(slot, TEXT_PATH, OLD_NAME, NEW_NAME);
 		if (exchange && may_hold_programs(new))
-			consider_escape(slot, NEW_NAME, OLD_NAME);
+			consider_escape(slot, TEXT_PATH, NEW_NAME, OLD_NAME);
 	}
 	u32 by_new = decisive(f) != by_old;
 	return conclude(a, &s, slot, by_new ? to : from, mount);
