@@ -126,34 +126,6 @@ static __always_inline u32 matches(struct selection *found)
 	return found->path.match_count + found->prefix.match_count + found->matched.match_count;
 }
 
-static __always_inline bool on_root(struct facts *f, u64 dentry)
-{
-	return BPF_CORE_READ((struct dentry *)dentry, d_sb, s_dev) == f->root_device;
-}
-
-/* Fills f->found with what the rules say about a file on a volume by the first other path that it has and that they speak
- * about: a bind mount is no new name. */
-__noinline u32 select_by_other_mount(u32 slot, u32 kind, u64 dentry, u64 mount)
-{
-	u32 which = PATH_BUFFER(slot, 0);
-	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &which);
-	u64 other = 0, system = (u64)BPF_CORE_READ((struct dentry *)dentry, d_sb);
-	if (!buffer)
-		return 0;
-	for (u32 i = 0; i < WAYS; i++) {
-		other = next_mount(other, system);
-		if (!other)
-			return 0;
-		if (other == mount)
-			continue;
-		u32 offset = path_walk(dentry, other, which);
-		u32 found = buffer->mounts ? select_by_path(slot, kind, offset) : 0;
-		if (found)
-			return found;
-	}
-	return 0;
-}
-
 /* Finds what the rules of a kind (TEXT_FILE, TEXT_PATH) say about a file by its names. Leaves the key alone. */
 __noinline u32 find_names(u32 slot, u32 which, u32 kind, u64 dentry, u64 mount)
 {
@@ -165,14 +137,9 @@ __noinline u32 find_names(u32 slot, u32 which, u32 kind, u64 dentry, u64 mount)
 	__builtin_memset(&names->path, 0, sizeof(*names) - sizeof(names->key));
 	if (select_by_path(slot, kind, path_walk(dentry, mount, PATH_BUFFER(slot, 0))))
 		names->path = f->found;
-	if (!on_root(f, dentry)) {
-		if (select_by_other_mount(slot, kind, dentry, mount))
-			names->inside = f->found;
-	} else {
-		other = other_path(slot, f, dentry);
-		if (other != PATH_LIMIT && select_by_path(slot, kind, other))
-			names->inside = f->found;
-	}
+	other = other_path(slot, f, dentry);
+	if (other != PATH_LIMIT && select_by_path(slot, kind, other))
+		names->inside = f->found;
 	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry, d_inode);
 	if (inode && select_by_object(f, inode, kind))
 		names->object = f->found.path;
@@ -184,6 +151,32 @@ __noinline u32 find_names(u32 slot, u32 which, u32 kind, u64 dentry, u64 mount)
 	}
 	names->rules = matches(&names->path) + matches(&names->inside) + names->object.match_count + names->base.match_count;
 	return names->rules;
+}
+
+/* Adds, for a file on a volume, what the rules say by the first other path that it has and that they speak about: a bind
+ * mount is no new name. */
+__noinline u32 find_on_volume(u32 slot, u32 which, u32 kind, u64 dentry, u64 mount)
+{
+	u32 path = PATH_BUFFER(slot, 0);
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &path);
+	struct names *names = names_of(slot, which);
+	struct super_block *system = BPF_CORE_READ((struct dentry *)dentry, d_sb);
+	u64 other = 0;
+	if (!f || !buffer || !names || BPF_CORE_READ(system, s_dev) == f->root_device)
+		return 0;
+	for (u32 i = 0; i < WAYS; i++) {
+		other = next_mount(other, (u64)system);
+		if (!other)
+			break;
+		u32 offset = other == mount ? PATH_LIMIT : path_walk(dentry, other, path);
+		if (offset != PATH_LIMIT && buffer->mounts && select_by_path(slot, kind, offset)) {
+			names->inside = f->found;
+			names->rules += matches(&names->inside);
+			break;
+		}
+	}
+	return 0;
 }
 
 /* Considers the rules that any of a slot's names lead to. What takes numbers only is verified once. */

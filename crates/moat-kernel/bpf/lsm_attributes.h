@@ -24,18 +24,21 @@ __noinline u32 consider_path(u32 slot, u64 dentry, u64 mount)
 	return 1;
 }
 
-static __noinline int judge_attribute_with(struct access *a, struct dentry *dentry, u32 slot)
+/* Considers the rules that name this very file. */
+__noinline u32 consider_object(u32 slot, u64 dentry)
 {
 	struct search s = {};
-	if (!a || !dentry || !a->container)
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	if (f && open_search(&s, f) && select_by_object(f, BPF_CORE_READ((struct dentry *)dentry, d_inode), TEXT_FILE))
+		consider_found(&s);
+	return 0;
+}
+
+static __noinline int judge_attribute_with(struct access *a, struct dentry *dentry, u32 slot)
+{
+	struct facts *f = begin(a, slot);
+	if (!a || !dentry || !f)
 		return 0;
-	u32 role = current_role(a->container->init_pid);
-	if (role == ROLE_RUNTIME)
-		return 0;
-	struct facts *f = new_facts(slot, a->container, a->cgroup, role);
-	if (!f || !open_search(&s, f))
-		return 0;
-	f->operations = a->operations;
 	u64 address = address_of(dentry), way = 0;
 	find_actor(f, slot);
 	if (dentry->d_sb->s_dev == f->root_device) {
@@ -50,9 +53,8 @@ static __noinline int judge_attribute_with(struct access *a, struct dentry *dent
 				way = mount;
 		}
 	}
-	if (select_by_object(f, dentry->d_inode, TEXT_FILE))
-		consider_found(&s);
-	return conclude(a, &s, slot, address, way);
+	consider_object(slot, address);
+	return conclude(a, slot, address, way);
 }
 
 static __noinline int judge_attribute(struct dentry *dentry, u32 operation)
