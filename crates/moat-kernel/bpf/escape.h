@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* A rule speaks about names, and means the files that have them: who gives a file another name, that the rule does not
- * speak about, takes it out of the rule. The rule itself refuses that, whatever operations it is about, to whom it is
- * about. */
+ * speak about, takes it out of the rule. The rule itself refuses that, whatever operations it is about, to those whom it
+ * is about. */
 #pragma once
 
 extern u32 LINUX_KERNEL_VERSION __kconfig;
@@ -13,6 +13,7 @@ struct escape {
 	struct search *search;
 	struct names *new;       /* NULL: whatever the new name is */
 	u32 offset;
+	u32 programs;            /* what is renamed is what executes, or acts: rules are about that, whoever renames it */
 };
 
 static __always_inline bool selected(void *list, struct selection *found, u32 rank)
@@ -50,7 +51,9 @@ static long escape_step(u32 i, struct escape *e)
 	struct rule *rule = bpf_map_lookup_elem(s->rules, &rank);
 	if (!rule)
 		return 1;
-	if (!(rule->flags & RULE_ENFORCED) || rule->action == ACTION_ALERT || !agrees(f, rule) || excepted(s, rule, rank))
+	if (!(rule->flags & RULE_ENFORCED) || rule->action == ACTION_ALERT || excepted(s, rule, rank))
+		return 0;
+	if (!e->programs && rule->operations && !agrees(f, rule))
 		return 0;
 	if (e->new && covers(s->list, e->new, rank))
 		return 0;
@@ -73,26 +76,17 @@ static __always_inline void escape_from(struct escape *e, struct selection *foun
 	escape_by(e, &found->matched);
 }
 
-/* Whatever an execution would have to be for the rule is taken for given. */
-static __always_inline u32 widen(struct facts *f)
-{
-	u32 operations = f->operations;
-	f->operations = ANY_OPERATION;
-	f->arguments_unreadable = 1;
-	f->parents = ~0ull;
-	return operations;
-}
-
 /* Considers the rules that speak about what has one of the slot's names and would not if it had the other. */
-__noinline int consider_escape(u32 slot, u32 from, u32 to)
+__noinline int consider_escape(u32 slot, u32 kind, u32 from, u32 to)
 {
 	struct search s = {};
 	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
 	struct names *old = names_of(slot, from), *new = names_of(slot, to);
 	if (!f || !old || !new || !old->rules || !open_search(&s, f))
 		return 0;
-	struct escape e = { .search = &s, .new = new };
-	u32 operations = widen(f);
+	struct escape e = { .search = &s, .new = new, .programs = kind == TEXT_PATH };
+	u32 operations = f->operations;
+	f->operations = ANY_OPERATION;
 	f->name = old->base;
 	escape_from(&e, &old->path);
 	if (matches(&old->inside))
@@ -114,7 +108,8 @@ __noinline int consider_above(u32 slot, u64 dentry, u64 mount)
 	if (!f || !buffer || !open_search(&s, f))
 		return 0;
 	struct escape e = { .search = &s };
-	u32 operations = widen(f);
+	u32 operations = f->operations;
+	f->operations = ANY_OPERATION;
 	__builtin_memset(&f->found, 0, sizeof(f->found));
 	u32 offset = path_walk(dentry, mount, which);
 	for (u32 way = 0; way < 2 && offset != PATH_LIMIT; way++) {

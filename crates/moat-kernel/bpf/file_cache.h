@@ -22,7 +22,7 @@ struct name_key {
 struct names {
 	struct name_key key;
 	struct selection path;   /* as the container sees it */
-	struct selection inside; /* within the container's root file system, where a mount gave the file another path */
+	struct selection inside; /* by another mount, or within the container's root file system */
 	struct lists object;     /* rules that name this very file */
 	struct lists base;       /* of programs: by base name */
 	u32 rules;               /* how many in all */
@@ -151,6 +151,32 @@ __noinline u32 find_names(u32 slot, u32 which, u32 kind, u64 dentry, u64 mount)
 	}
 	names->rules = matches(&names->path) + matches(&names->inside) + names->object.match_count + names->base.match_count;
 	return names->rules;
+}
+
+/* Adds, for a file on a volume, what the rules say by the first other path that it has and that they speak about: a bind
+ * mount is no new name. */
+__noinline u32 find_on_volume(u32 slot, u32 which, u32 kind, u64 dentry, u64 mount)
+{
+	u32 path = PATH_BUFFER(slot, 0);
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &path);
+	struct names *names = names_of(slot, which);
+	struct super_block *system = BPF_CORE_READ((struct dentry *)dentry, d_sb);
+	u64 other = 0;
+	if (!f || !buffer || !names || BPF_CORE_READ(system, s_dev) == f->root_device)
+		return 0;
+	for (u32 i = 0; i < WAYS; i++) {
+		other = next_mount(other, (u64)system);
+		if (!other)
+			break;
+		u32 offset = other == mount ? PATH_LIMIT : path_walk(dentry, other, path);
+		if (offset != PATH_LIMIT && buffer->mounts && select_by_path(slot, kind, offset)) {
+			names->inside = f->found;
+			names->rules += matches(&names->inside);
+			break;
+		}
+	}
+	return 0;
 }
 
 /* Considers the rules that any of a slot's names lead to. What takes numbers only is verified once. */

@@ -4,60 +4,8 @@
  * upper layer, written by overlayfs itself. */
 #pragma once
 
-#define MOUNTS 4096   /* of a container that are looked at */
-#define WAYS 8        /* mounts that lead to one file system */
 #define ATTR_UID 2
 #define ATTR_GID 4
-
-struct mount_search {
-	u64 mount;
-	u64 system;
-	u32 leaving;     /* what is below the mount was seen */
-	u32 found;
-};
-
-/* To the next mount of the tree: what is mounted on this one, else beside it, else beside what is above. */
-static long mount_step(u32 i, struct mount_search *m)
-{
-	struct mount *mount = (struct mount *)m->mount, *parent = BPF_CORE_READ(mount, mnt_parent);
-	u64 child = bpf_core_field_offset(struct mount, mnt_child), next = 0;
-	if (!m->leaving) {
-		next = (u64)BPF_CORE_READ(mount, mnt_mounts.next);
-		if (next == (u64)mount + bpf_core_field_offset(struct mount, mnt_mounts))
-			next = 0;
-	}
-	if (!next) {
-		if (parent == mount)
-			return 1;
-		next = (u64)BPF_CORE_READ(mount, mnt_child.next);
-		if (next == (u64)parent + bpf_core_field_offset(struct mount, mnt_mounts)) {
-			m->leaving = 1;
-			m->mount = (u64)parent;
-			return 0;
-		}
-	}
-	m->leaving = 0;
-	m->mount = next - child;
-	mount = (struct mount *)(next - child);
-	m->found = (u64)BPF_CORE_READ(mount, mnt.mnt_sb) == m->system;
-	return m->found;
-}
-
-/* The mount of a file system that comes after `mount` in the namespace of the current task, the first one after 0;
- * 0 where there is none. */
-__noinline u64 next_mount(u64 mount, u64 system)
-{
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct mount_search m = { .mount = mount, .system = system };
-	if (!mount) {
-		struct mount *root = BPF_CORE_READ(task, nsproxy, mnt_ns, root);
-		m.mount = (u64)root;
-		if (!root || (u64)BPF_CORE_READ(root, mnt.mnt_sb) == system)
-			return m.mount;
-	}
-	bpf_loop(MOUNTS, mount_step, &m, 0);
-	return m.found ? m.mount : 0;
-}
 
 /* Considers the rules on one path; 0 where the mount does not lead to it. */
 __noinline u32 consider_path(u32 slot, u64 dentry, u64 mount)
@@ -76,18 +24,21 @@ __noinline u32 consider_path(u32 slot, u64 dentry, u64 mount)
 	return 1;
 }
 
-static __noinline int judge_attribute_with(struct access *a, struct dentry *dentry, u32 slot)
+/* Considers the rules that name this very file. */
+__noinline u32 consider_object(u32 slot, u64 dentry)
 {
 	struct search s = {};
-	if (!a || !dentry || !a->container)
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	if (f && open_search(&s, f) && select_by_object(f, BPF_CORE_READ((struct dentry *)dentry, d_inode), TEXT_FILE))
+		consider_found(&s);
+	return 0;
+}
+
+static __noinline int judge_attribute_with(struct access *a, struct dentry *dentry, u32 slot)
+{
+	struct facts *f = begin(a, slot);
+	if (!a || !dentry || !f)
 		return 0;
-	u32 role = current_role(a->container->init_pid);
-	if (role == ROLE_RUNTIME)
-		return 0;
-	struct facts *f = new_facts(slot, a->container, a->cgroup, role);
-	if (!f || !open_search(&s, f))
-		return 0;
-	f->operations = a->operations;
 	u64 address = address_of(dentry), way = 0;
 	find_actor(f, slot);
 	if (dentry->d_sb->s_dev == f->root_device) {
@@ -98,13 +49,12 @@ static __noinline int judge_attribute_with(struct access *a, struct dentry *dent
 			mount = next_mount(mount, system);
 			if (!mount)
 				break;
-			if (consider_path(slot, address, mount + bpf_core_field_offset(struct mount, mnt)))
-				way = mount + bpf_core_field_offset(struct mount, mnt);
+			if (consider_path(slot, address, mount))
+				way = mount;
 		}
 	}
-	if (select_by_object(f, dentry->d_inode, TEXT_FILE))
-		consider_found(&s);
-	return conclude(a, &s, slot, address, way);
+	consider_object(slot, address);
+	return conclude(a, slot, address, way);
 }
 
 static __noinline int judge_attribute(struct dentry *dentry, u32 operation)

@@ -67,52 +67,62 @@ static __always_inline u32 named_operation(struct search *s)
 }
 
 /* The verdict on what was considered. `dentry` and `mount` are the name that is told. */
-static __noinline int conclude(struct access *a, struct search *s, u32 slot, u64 dentry, u64 mount)
+static __noinline int conclude(struct access *a, u32 slot, u64 dentry, u64 mount)
 {
-	if (!a || !s)
+	struct search s = {};
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	if (!a || !f || (f->enforced == NONE && f->audited == NONE) || !open_search(&s, f))
 		return 0;
-	struct facts *f = s->facts;
-	if (f->enforced == NONE && f->audited == NONE)
-		return 0;
-	u32 outcome = outcome_of(enforced_action(s));
+	u32 outcome = outcome_of(enforced_action(&s));
 	if (a->told && outcome == OUTCOME_ALLOWED)
 		return 0;
 	struct record *r = new_record(slot, f, RECORD_FILE, outcome);
 	if (r) {
-		r->number = named_operation(s);
+		r->number = named_operation(&s);
 		report_file(bpf_get_current_task_btf(), slot, dentry, mount);
 	}
 	return verdict(outcome);
 }
 
-/* Who acts, where rules ask for it. */
-static __always_inline void find_actor(struct facts *f, u32 slot)
+/* Begins to judge; NULL where nothing is to be judged. Apart from the judging, for the stack is short. */
+static __noinline struct facts *begin(struct access *a, u32 slot)
 {
+	if (!a || !a->container)
+		return NULL;
+	u32 role = current_role(a->container->init_pid);
+	if (role == ROLE_RUNTIME)
+		return NULL;
+	struct facts *f = new_facts(slot, a->container, a->cgroup, role);
+	if (f)
+		f->operations = a->operations;
+	return f;
+}
+
+/* Who acts, where rules ask for it. */
+static __noinline int find_actor(struct facts *f, u32 slot)
+{
+	if (!f)
+		return 0;
 	if (f->needs & (NEED_ACTOR | NEED_ACTOR_PATH))
 		f->actors = actor_sets(slot, f->profile, f->needs);
 	if (f->needs & NEED_USER)
 		f->users = user_sets(bpf_get_current_task_btf(), f->profile);
+	return 0;
 }
 
 static __noinline int judge_with(struct access *a, struct dentry *dentry, struct names *known, u32 slot)
 {
-	struct search s = {};
 	struct names *names = names_of(slot, OLD_NAME);
-	if (!a || !dentry || !names || !a->container)
+	struct facts *f = begin(a, slot);
+	if (!a || !dentry || !names || !f)
 		return 0;
-	u32 role = current_role(a->container->init_pid);
-	if (role == ROLE_RUNTIME)
-		return 0;
-	struct facts *f = new_facts(slot, a->container, a->cgroup, role);
-	if (!f || !open_search(&s, f))
-		return 0;
-	f->operations = a->operations;
 	u64 address = address_of(dentry), mount = address_of(a->mount);
 	if (known) {
 		*names = *known;
 	} else {
 		name_key(&names->key, dentry, a->mount, f->profile);
 		find_names(slot, OLD_NAME, TEXT_FILE, address, mount);
+		find_on_volume(slot, OLD_NAME, TEXT_FILE, address, mount);
 		if (dentry->d_inode)
 			remember(dentry->d_inode, names);
 	}
@@ -120,7 +130,7 @@ static __noinline int judge_with(struct access *a, struct dentry *dentry, struct
 		return 0;
 	find_actor(f, slot);
 	consider_names(slot, OLD_NAME);
-	return conclude(a, &s, slot, address, mount);
+	return conclude(a, slot, address, mount);
 }
 
 /* An access to one file, under one name, that exists or not. */

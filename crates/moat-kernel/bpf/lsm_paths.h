@@ -49,28 +49,23 @@ int BPF_PROG(moat_lsm_rmdir, const struct path *directory, struct dentry *dentry
 /* Decides on a new name for what had another. */
 static __noinline int judge_move_with(struct access *a, struct dentry *old, struct dentry *new, u32 exchange, u32 slot)
 {
-	struct search s = {};
-	if (!a || !old || !new || !a->container)
+	struct facts *f = begin(a, slot);
+	if (!a || !old || !new || !f)
 		return 0;
-	u32 role = current_role(a->container->init_pid);
-	if (role == ROLE_RUNTIME)
-		return 0;
-	struct facts *f = new_facts(slot, a->container, a->cgroup, role);
-	if (!f || !open_search(&s, f))
-		return 0;
-	f->operations = a->operations;
 	u64 from = address_of(old), to = address_of(new), mount = address_of(a->mount);
 	find_actor(f, slot);
 	find_names(slot, OLD_NAME, TEXT_FILE, from, mount);
+	find_on_volume(slot, OLD_NAME, TEXT_FILE, from, mount);
 	find_names(slot, NEW_NAME, TEXT_FILE, to, mount);
+	find_on_volume(slot, NEW_NAME, TEXT_FILE, to, mount);
 	consider_names(slot, OLD_NAME);
-	consider_escape(slot, OLD_NAME, NEW_NAME);
+	consider_escape(slot, TEXT_FILE, OLD_NAME, NEW_NAME);
 	if (is_directory(old))
 		consider_above(slot, from, mount);
 	u32 by_old = decisive(f);
 	consider_names(slot, NEW_NAME);
 	if (exchange) {
-		consider_escape(slot, NEW_NAME, OLD_NAME);
+		consider_escape(slot, TEXT_FILE, NEW_NAME, OLD_NAME);
 		if (is_directory(new))
 			consider_above(slot, to, mount);
 	}
@@ -78,12 +73,12 @@ static __noinline int judge_move_with(struct access *a, struct dentry *old, stru
 		find_names(slot, OLD_NAME, TEXT_PATH, from, mount);
 		find_names(slot, NEW_NAME, TEXT_PATH, to, mount);
 		if (may_hold_programs(old))
-			consider_escape(slot, OLD_NAME, NEW_NAME);
+			consider_escape(slot, TEXT_PATH, OLD_NAME, NEW_NAME);
 		if (exchange && may_hold_programs(new))
-			consider_escape(slot, NEW_NAME, OLD_NAME);
+			consider_escape(slot, TEXT_PATH, NEW_NAME, OLD_NAME);
 	}
 	u32 by_new = decisive(f) != by_old;
-	return conclude(a, &s, slot, by_new ? to : from, mount);
+	return conclude(a, slot, by_new ? to : from, mount);
 }
 
 static __always_inline int judge_move(struct vfsmount *mount, struct dentry *old, struct dentry *new, u32 operation, u32 exchange)

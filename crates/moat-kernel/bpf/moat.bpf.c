@@ -20,6 +20,7 @@
 #include "syscalls.h"
 #include "lsm.h"
 #include "lsm_exec.h"
+#include "mounts.h"
 #include "file_cache.h"
 #include "lsm_file.h"
 #include "lsm_attributes.h"

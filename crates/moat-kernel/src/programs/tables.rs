@@ -450,6 +450,10 @@ impl Builder {
             self.directories_above(literal_head(glob), rank);
         }
         row.actor_bit = self.actors(&matcher.processes)?;
+        // Where new names of programs are judged: as an execution it agrees with none, for it is no operation.
+        let (paths, names) = matcher.processes.iter().cloned().partition(|program| program.contains('/'));
+        let acting = ExecutableList { names, paths, ..ExecutableList::default() };
+        self.executables(rank, &acting, Side::Match)?;
         row.user_bit = self.user_set(&matcher.users)?;
         if let Some(except) = &matcher.except {
             for glob in &except.paths {

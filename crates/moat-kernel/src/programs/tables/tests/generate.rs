@@ -4,10 +4,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use moat_event::{Direction, Origin, Protocol, Severity};
-use moat_policy::activity::{Connect, Exec, FileSource};
+use moat_event::{Direction, FileOperation, Origin, Protocol, Severity};
+use moat_policy::activity::{Actor, Connect, Exec, FileAccess, FileSource};
 use moat_policy::model::{
-    DriftMatcher, ExecutableList, NetworkException, NetworkMatcher, OriginMatcher, ProcessMatcher, RuleAction,
+    DriftMatcher, ExecutableList, FileException, FileMatcher, NetworkException, NetworkMatcher,
+    OriginMatcher, ProcessMatcher, RuleAction,
 };
 use moat_policy::rule_set::Matcher;
 use moat_policy::{Activity, EffectiveRule, RuleSet, Users};
@@ -145,9 +146,26 @@ fn drift() -> impl Strategy<Value = Matcher> {
     })
 }
 
+fn file() -> impl Strategy<Value = Matcher> {
+    let except = (rarely(GLOBS), rarely(PARENTS), rarely(USERS))
+        .prop_map(|(paths, processes, users)| FileException { paths, processes, users });
+    (
+        subsequence(GLOBS, 1..=3),
+        subsequence(&FileOperation::ALL[..], 1..=4),
+        rarely(PARENTS),
+        rarely(USERS),
+        prop::option::weighted(0.4, except),
+    )
+        .prop_map(|(paths, operations, processes, users, except)| {
+            let paths = paths.into_iter().map(str::to_owned).collect();
+            Matcher::File(Arc::new(FileMatcher { paths, operations, processes, users, except }))
+        })
+}
+
 fn rule() -> impl Strategy<Value = EffectiveRule> {
     let matcher = prop_oneof![
         5 => process(),
+        4 => file(),
         3 => network(),
         1 => drift(),
         1 => some(CALLS).prop_map(|names| Matcher::Syscalls(names.into())),
@@ -198,6 +216,12 @@ pub(super) enum Act {
         origin: Origin,
         source: FileSource,
     },
+    File {
+        path: Vec<u8>,
+        operation: FileOperation,
+        executable: &'static [u8],
+        uid: u32,
+    },
     Connect(Connect),
     Syscall(&'static str),
 }
@@ -212,6 +236,11 @@ impl Act {
                 uid: *uid,
                 origin: *origin,
                 source: *source,
+            }),
+            Act::File { path, operation, executable, uid } => Activity::File(FileAccess {
+                path,
+                operation: *operation,
+                actor: Actor { executable, uid: *uid },
             }),
             Act::Connect(connect) => Activity::Connect(*connect),
             Act::Syscall(name) => Activity::Syscall(name),
@@ -280,7 +309,14 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
     // Longer than any key, below directories that rules name.
     let long = select(&["/usr/bin/", "/tmp/", "/srv/"][..])
         .prop_map(|directory| [directory.as_bytes(), b"d/".repeat(130).as_slice(), b"sh"].concat());
-    let path = prop_oneof![12 => select(EXECUTED).prop_map(<[u8]>::to_vec), 1 => long];
+    let path = prop_oneof![12 => select(EXECUTED).prop_map(<[u8]>::to_vec), 1 => long].boxed();
+    let file = (
+        path.clone(),
+        select(&FileOperation::ALL[..]),
+        select(ANCESTORS),
+        select(&[0, 7, 33, 1000, u32::MAX][..]),
+    )
+        .prop_map(|(path, operation, executable, uid)| Act::File { path, operation, executable, uid });
     let exec = (
         path,
         select(ARGUMENTS),
@@ -307,5 +343,5 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
             let peer: IpAddr = peer.parse().expect("an address");
             Act::Connect(Connect { direction, protocol, peer, port })
         });
-    prop_oneof![4 => exec, 3 => connect, 1 => select(CALLS).prop_map(Act::Syscall)]
+    prop_oneof![4 => exec, 4 => file, 3 => connect, 1 => select(CALLS).prop_map(Act::Syscall)]
 }

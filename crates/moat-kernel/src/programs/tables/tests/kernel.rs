@@ -1,11 +1,11 @@
-//! What the programs do with the tables, step by step: `bpf/exec.h`, `bpf/judge.h`, `bpf/automaton.h` and
-//! `bpf/network.h` in Rust, over the very keys and words that the kernel's maps get.
+//! What the programs do with the tables, step by step: `bpf/exec.h`, `bpf/lsm_file.h`, `bpf/judge.h`, `bpf/automaton.h`
+//! and `bpf/network.h` in Rust, over the very keys and words that the kernel's maps get.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use moat_event::{Direction, Origin, Protocol};
-use moat_policy::activity::{Connect, Exec, FileSource};
+use moat_policy::activity::{Connect, Exec, FileAccess, FileSource};
 use moat_policy::{Activity, applet};
 
 use super::super::*;
@@ -54,6 +54,8 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 struct Facts {
     parents: u64,
     users: u64,
+    actors: u64,
+    operations: u16,
     name_bits: [u64; 4],
     argument_bits: [u64; 4],
     role: u8,
@@ -103,7 +105,7 @@ impl<'a> Kernel<'a> {
             Activity::Exec(exec) => self.exec(exec),
             Activity::Connect(connect) => self.connect(connect),
             Activity::Syscall(name) => self.syscall(name),
-            Activity::File(_) => unreachable!("decided in user space"),
+            Activity::File(access) => self.file(access),
             Activity::Capability(_) => unreachable!("not seen here"),
         }
     }
@@ -136,8 +138,7 @@ impl<'a> Kernel<'a> {
             facts.parents = self.ancestors(exec.ancestors);
         }
         if needs & need::USER != 0 {
-            let key = number_key(PROFILE, NumberKind::User, u64::from(exec.uid));
-            facts.users = self.numbers.get(key.as_slice()).map_or(0, mask);
+            facts.users = self.user_sets(exec.uid);
         }
         if needs & need::NAME != 0 && name.len() < TEXT_MAX {
             facts.name = self.text(TextKind::Name, name);
@@ -172,6 +173,45 @@ impl<'a> Kernel<'a> {
         }
         self.consider(&mut facts, self.tables.always.offset, self.tables.always.count);
         ranks(facts.enforced, facts.audited)
+    }
+
+    /// `judge_with` in `bpf/lsm_file.h`, for a file with one name.
+    fn file(&self, access: &FileAccess<'_>) -> Ranks {
+        let needs = self.tables.needs;
+        if needs & need::FILE == 0 {
+            return (None, None);
+        }
+        let mut facts = Facts { operations: 1 << access.operation as u16, ..Facts::default() };
+        if access.path.len() < TEXT_MAX {
+            facts.path = self.text(TextKind::File, access.path);
+        }
+        if needs & need::FILE_PREFIX != 0 {
+            let used = access.path.len().min(TEXT_MAX - 1);
+            facts.prefix = self.prefixes.lookup(&prefix_key(PROFILE, TextKind::File, &access.path[..used]));
+        }
+        if needs & need::FILE_AUTOMATON != 0 {
+            facts.matched = self.run(AutomatonKind::File, access.path, None);
+        }
+        let executable = access.actor.executable;
+        let name = executable.rsplit(|byte| *byte == b'/').next().unwrap();
+        for (need, kind, text) in
+            [(need::ACTOR, TextKind::ActorName, name), (need::ACTOR_PATH, TextKind::ActorPath, executable)]
+        {
+            if needs & need != 0 {
+                facts.actors |= mask(&self.text(kind, text));
+            }
+        }
+        if needs & need::USER != 0 {
+            facts.users = self.user_sets(access.actor.uid);
+        }
+        for list in [facts.path, facts.prefix, facts.matched] {
+            self.consider(&mut facts, list.match_offset, list.match_count);
+        }
+        ranks(facts.enforced, facts.audited)
+    }
+
+    fn user_sets(&self, uid: u32) -> u64 {
+        self.numbers.get(number_key(PROFILE, NumberKind::User, u64::from(uid)).as_slice()).map_or(0, mask)
     }
 
     /// `judge_syscall`.
@@ -321,6 +361,10 @@ impl<'a> Kernel<'a> {
                 || rule.user_bit != NO_BIT && facts.users >> rule.user_bit & 1 == 0
                 || rule.origins != 0 && facts.role != 0 && rule.origins >> facts.role & 1 == 0
                 || rule.sources != 0 && rule.sources >> facts.source & 1 == 0
+                || rule.operations != 0 && rule.operations & facts.operations == 0
+                || rule.actor_bit != NO_BIT && facts.actors >> rule.actor_bit & 1 == 0
+                || rule.except_actor_bit != NO_BIT && facts.actors >> rule.except_actor_bit & 1 == 1
+                || rule.except_user_bit != NO_BIT && facts.users >> rule.except_user_bit & 1 == 1
                 || self.excepted(facts, rule, rank)
             {
                 continue;

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* The mounts that the current task can see. */
+#pragma once
+
+#define MOUNTS 4096   /* of a namespace that are looked at */
+#define WAYS 8        /* mounts of one file system that are looked at */
+
+struct mount_search {
+	u64 mount;
+	u64 system;
+	u32 leaving;     /* what is below the mount was seen */
+	u32 found;
+};
+
+/* To the next mount of the tree: what is mounted on this one, else beside it, else beside what is above. */
+static long mount_step(u32 i, struct mount_search *m)
+{
+	struct mount *mount = (struct mount *)m->mount, *parent = BPF_CORE_READ(mount, mnt_parent);
+	u64 child = bpf_core_field_offset(struct mount, mnt_child), next = 0;
+	if (!m->leaving) {
+		next = (u64)BPF_CORE_READ(mount, mnt_mounts.next);
+		if (next == (u64)mount + bpf_core_field_offset(struct mount, mnt_mounts))
+			next = 0;
+	}
+	if (!next) {
+		if (parent == mount)
+			return 1;
+		next = (u64)BPF_CORE_READ(mount, mnt_child.next);
+		if (next == (u64)parent + bpf_core_field_offset(struct mount, mnt_mounts)) {
+			m->leaving = 1;
+			m->mount = (u64)parent;
+			return 0;
+		}
+	}
+	m->leaving = 0;
+	m->mount = next - child;
+	mount = (struct mount *)(next - child);
+	m->found = (u64)BPF_CORE_READ(mount, mnt.mnt_sb) == m->system;
+	return m->found;
+}
+
+/* The mount of a file system that comes after `vfsmount` in the namespace of the current task, the first one after 0;
+ * 0 where there is none. */
+__noinline u64 next_mount(u64 vfsmount, u64 system)
+{
+	u64 inner = bpf_core_field_offset(struct mount, mnt);
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct mount_search m = { .mount = vfsmount - inner, .system = system };
+	if (!vfsmount) {
+		struct mount *root = BPF_CORE_READ(task, nsproxy, mnt_ns, root);
+		m.mount = (u64)root;
+		if (!root)
+			return 0;
+		if ((u64)BPF_CORE_READ(root, mnt.mnt_sb) == system)
+			return m.mount + inner;
+	}
+	bpf_loop(MOUNTS, mount_step, &m, 0);
+	return m.found ? m.mount + inner : 0;
+}
