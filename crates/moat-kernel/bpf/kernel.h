@@ -165,10 +165,12 @@ struct cred {
 	kuid_t uid;
 };
 struct thread_info {
-	u32 status;
+	unsigned long flags;
+	u32 status;              /* x86 */
 };
 struct task_struct {
 	struct thread_info thread_info;
+	unsigned int flags;
 	int pid;
 	int tgid;
 	unsigned in_execve : 1;
@@ -180,7 +182,6 @@ struct task_struct {
 	struct nsproxy *nsproxy;
 	const struct cred *cred;
 	struct css_set *cgroups;
-	unsigned in_execve : 1;
 	u64 start_boottime;
 };
 struct linux_binprm {
@@ -200,14 +201,35 @@ struct user_pt_regs {
 struct pt_regs {
 	struct user_pt_regs user_regs;
 	u64 orig_x0;
+	s32 syscallno;
 };
 #endif
+struct in6_addr {
+	u32 words[4];
+};
+struct sock_common {
+	u16 skc_family;
+	u16 skc_num;
+	u32 skc_rcv_saddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+struct sock {
+	struct sock_common __sk_common;
+	u16 sk_type;
+	u16 sk_protocol;
+};
+struct socket {
+	struct sock *sk;
+};
 struct ovl_inode {
 	struct inode vfs_inode;
 	struct dentry *__upperdentry;
 };
 
 #pragma clang attribute pop
+
+struct sockaddr;
+struct user_namespace;
 
 /* Contexts of cgroup programs: a stable interface, no relocation. */
 struct bpf_sock {

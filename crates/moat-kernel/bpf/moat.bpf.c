@@ -25,5 +25,7 @@
 #include "lsm_attributes.h"
 #include "escape.h"
 #include "lsm_paths.h"
+#include "lsm_calls.h"
+#include "lsm_network.h"
 
 char LICENSE[] SEC("license") = "GPL";

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use moat_event::{Direction, FileOperation, Origin, Protocol};
 use moat_policy::activity::FileSource;
+use moat_policy::capabilities::capability_name;
 
 use crate::record::{Act, Outcome, RawProcess, Record};
 
@@ -110,6 +111,12 @@ pub fn decode(
         _ => return Err(DecodeError::Range),
     };
     let mut process = RawProcess { pid, parent_pid, uid, ..RawProcess::default() };
+    let acting = |process: &mut RawProcess| {
+        process.executable = first.to_vec();
+        process.parent_executable = third.to_vec();
+        process.cwd = fourth.to_vec();
+        process.origin = origin(reader.word(44));
+    };
     let act = match kind {
         1 => {
             process.executable = first.to_vec();
@@ -130,19 +137,25 @@ pub fn decode(
             direction: match number & 255 {
                 0 => Direction::Egress,
                 1 => Direction::Ingress,
+                2 => Direction::Listen,
                 _ => return Err(DecodeError::Range),
             },
             protocol: match number >> 8 & 255 {
                 6 => Protocol::Tcp,
                 17 => Protocol::Udp,
+                255 => Protocol::Raw,
                 _ => return Err(DecodeError::Range),
             },
             peer: address(&reader)?,
             port: (number >> 16) as u16,
         },
         3 => {
-            process.executable = first.to_vec();
+            acting(&mut process);
             Act::Syscall { name: syscall_name(number).ok_or(DecodeError::Range)? }
+        }
+        6 => {
+            acting(&mut process);
+            Act::Capability { name: capability_name(number).ok_or(DecodeError::Range)? }
         }
         5 => {
             process.executable = second.to_vec();

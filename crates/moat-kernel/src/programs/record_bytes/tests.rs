@@ -135,6 +135,12 @@ fn a_connection() {
         *word = u32::from_ne_bytes(octets.try_into().unwrap());
     }
     assert_eq!(record(&incoming).act, act(Direction::Ingress, Protocol::Udp, "2001:db8::5", 65535));
+
+    let listening = connect().with(NUMBER, 443 << 16 | 6 << 8 | 2);
+    assert_eq!(record(&listening).act, act(Direction::Listen, Protocol::Tcp, "10.1.2.3", 443));
+    let mut raw = connect().with(NUMBER, 255 << 8);
+    raw.words[ADDRESS] = 0;
+    assert_eq!(record(&raw).act, act(Direction::Egress, Protocol::Raw, "0.0.0.0", 0));
 }
 
 #[test]
@@ -143,6 +149,14 @@ fn a_system_call() {
     assert_eq!(record.act, Act::Syscall { name: "ptrace" });
     assert_eq!(record.outcome, Outcome::KilledAfter);
     assert_eq!(syscall().with(NUMBER, 102).decode(), Err(DecodeError::Range));
+}
+
+#[test]
+fn a_capability() {
+    let used = syscall().with(KIND, 6).with(NUMBER, 21).with(OUTCOME, 1);
+    assert_eq!(record(&used).act, Act::Capability { name: "SYS_ADMIN" });
+    assert_eq!(record(&used).outcome, Outcome::Denied);
+    assert_eq!(used.with(NUMBER, 41).decode(), Err(DecodeError::Range));
 }
 
 #[test]
@@ -171,7 +185,7 @@ fn fields_out_of_range() {
         (exec().with(OUTCOME, u32::MAX), "outcome"),
         (exec().with(SOURCE, 3), "source"),
         (connect().with(NUMBER, 443 << 16 | 1 << 8), "protocol"),
-        (connect().with(NUMBER, 443 << 16 | 6 << 8 | 2), "direction"),
+        (connect().with(NUMBER, 443 << 16 | 6 << 8 | 3), "direction"),
         (connect().with(FAMILY, 0), "family"),
         (connect().with(FAMILY, 1), "family"),
         (connect().with(FAMILY, 6), "family"),
