@@ -207,6 +207,16 @@ struct pt_regs {
 struct in6_addr {
 	u32 words[4];
 };
+struct bpf_map {
+	u32 id;
+	char name[16];
+};
+struct bpf_prog_aux {
+	char name[16];
+};
+struct bpf_prog {
+	struct bpf_prog_aux *aux;
+};
 struct sock_common {
 	u16 skc_family;
 	u16 skc_num;

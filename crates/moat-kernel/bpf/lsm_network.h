@@ -124,5 +124,6 @@ int BPF_PROG(moat_lsm_connect, struct socket *socket, struct sockaddr *address, 
 	bpf_probe_read_kernel(&family, sizeof(family), address);
 	if (!read_address(address, length, family, &p))
 		return 0;
+	resolve_unspecified(&p);
 	return error_where(!judge_connection(&p, c, cgroup, FROM_HOOK));
 }

@@ -27,5 +27,6 @@
 #include "lsm_paths.h"
 #include "lsm_calls.h"
 #include "lsm_network.h"
+#include "tamper.h"
 
 char LICENSE[] SEC("license") = "GPL";

@@ -139,6 +139,14 @@ static __always_inline void unmap_address(struct peer *p)
 	}
 }
 
+/* Who connects to no address at all means the own host (ip(7), ipv6(7)). */
+static __always_inline void resolve_unspecified(struct peer *p)
+{
+	if (p->address[0] || p->address[1] || p->address[2] || p->address[3])
+		return;
+	p->address[p->family == AF_INET ? 0 : 3] = p->family == AF_INET ? bpf_htonl(0x7f000001) : bpf_htonl(1);
+}
+
 /* 1: goes on; 0: refused. */
 static __noinline int judge_connection(struct peer *p, struct container *c, u64 cgroup, enum judged_from from)
 {
@@ -248,6 +256,7 @@ static __always_inline int outgoing(struct bpf_sock_addr *ctx, bool v6, bool mes
 		p.family = AF_INET;
 		p.address[0] = ctx->user_ip4;
 	}
+	resolve_unspecified(&p);
 	if (c->profile && !judge_connection(&p, c, cgroup, FROM_CGROUP))
 		return 0;
 	if (message) {

@@ -22,6 +22,21 @@ use crate::{ContainerScope, Sink};
 
 /// Those without which the driver is not used.
 pub(crate) const JUDGES: &[&str] = &["moat_lsm_exec"];
+/// What no rule has to ask for.
+pub(crate) const TAMPER: &[&str] = &[
+    "moat_tamper_kill",
+    "moat_tamper_sigio",
+    "moat_tamper_trace",
+    "moat_tamper_limit",
+    "moat_tamper_map",
+    "moat_tamper_program",
+    "moat_tamper_link",
+    "moat_tamper_unlink",
+    "moat_tamper_rmdir",
+    "moat_tamper_rename",
+    "moat_tamper_clone",
+    "moat_tamper_move",
+];
 /// Attached while rules need them.
 pub(crate) const ON_DEMAND: &[&str] =
     &["moat_lsm_capable", "moat_lsm_connect", "moat_lsm_bind", "moat_lsm_listen", "moat_lsm_socket"];
@@ -49,11 +64,12 @@ impl Lsm {
     pub fn load(config: &DriverConfig, sink: Sink, held: SyncSender<Held>) -> Result<Lsm, LoadError> {
         let files = files::programs();
         let loaded = load(
-            &[JUDGES, &files, EXEC, CALLS, OUTGOING, ARRIVING, ON_DEMAND, &call_hooks(&files)].concat(),
+            &[JUDGES, &files, TAMPER, EXEC, CALLS, OUTGOING, ARRIVING, ON_DEMAND, &call_hooks(&files)]
+                .concat(),
             Settings { v1_controller: config.v1_controller, judged_before: true, ..Settings::default() },
         )?;
         // First what judges: a container whose start was held must find it in place.
-        let programs = Programs::start(loaded, &[JUDGES, &files, EXEC].concat(), config, sink, held)?;
+        let programs = Programs::start(loaded, &[JUDGES, &files, TAMPER, EXEC].concat(), config, sink, held)?;
         Ok(Lsm { programs })
     }
 

@@ -142,6 +142,11 @@ impl Programs {
         for (place, number) in foreign_calls::rows() {
             foreign.update(&place.to_ne_bytes(), &number.to_ne_bytes(), MapFlags::ANY)?;
         }
+        loaded.map("agents")?.update(&std::process::id().to_ne_bytes(), &[1], MapFlags::ANY)?;
+        let own_maps = loaded.map("own_maps")?;
+        for id in loaded.map_ids()? {
+            own_maps.update(&id.to_ne_bytes(), &[1], MapFlags::ANY)?;
+        }
         let judges = Judges::default();
         let tasks = Arc::new(Tasks::new(loaded.map("tasks")?));
         let profiles = Profiles::new(&loaded, loaded.programs().iter().copied().collect())?;

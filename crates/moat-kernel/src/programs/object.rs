@@ -54,6 +54,12 @@ impl Loaded {
         Ok(MapHandle::try_from(&map)?)
     }
 
+    /// Ids of all maps.
+    pub fn map_ids(&self) -> Result<Vec<u32>, LoadError> {
+        let id = |map: libbpf_rs::Map<'_>| Ok(map.info()?.info.id);
+        self.object.maps().map(id).collect()
+    }
+
     fn program(&mut self, name: &'static str) -> Result<ProgramMut<'_>, LoadError> {
         self.object
             .progs_mut()

@@ -14,7 +14,7 @@ use moat_policy::{Activity, Verdict};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::object::{Loaded, RING_POLL};
-use super::record_bytes::{Decoded, FileCall, decode};
+use super::record_bytes::{Decoded, FileCall, Tampering, decode};
 use super::{Judges, LoadError, calls, file_calls, holds};
 use crate::driver::Held;
 use crate::record::{Act, Outcome, RawProcess, Record};
@@ -195,6 +195,7 @@ impl State {
                 self.sink.put(record);
             }
             Ok(Decoded::FileCall(call)) => self.file_call(&call),
+            Ok(Decoded::Tampering(tampering)) => tell_tampering(tampering),
             Err(error) => tracing::error!(%error, "the kernel sent bytes that are no record"),
         }
     }
@@ -253,6 +254,18 @@ impl State {
             });
         }
     }
+}
+
+/// No rule speaks about it, so that there is no event of a rule: it is said in the log.
+fn tell_tampering(mut tampering: Tampering) {
+    if let Some(moved) = tampering.moved {
+        // The one that moved it has been killed in the kernel; often it is the same.
+        let _ = end(moved);
+    }
+    process::complete(&mut tampering.process);
+    let Tampering { cgroup, what, process, .. } = tampering;
+    let executable = process.executable.escape_ascii();
+    tracing::error!(cgroup, pid = process.pid, uid = process.uid, %executable, "a container tried to {what}");
 }
 
 fn end(pid: u32) -> io::Result<()> {

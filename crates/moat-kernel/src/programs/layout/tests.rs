@@ -373,7 +373,7 @@ fn records() {
     };
     let record = |decoded| match decoded {
         record_bytes::Decoded::Record(record) => record,
-        record_bytes::Decoded::FileCall(call) => panic!("{call:?}"),
+        other => panic!("{other:?}"),
     };
 
     let exec = record(write(1, 0));

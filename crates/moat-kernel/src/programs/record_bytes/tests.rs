@@ -19,6 +19,7 @@ const ARGUMENTS_TOTAL: usize = 17;
 const NUMBER: usize = 18;
 const FAMILY: usize = 19;
 const ADDRESS: usize = 20;
+const VALUES: usize = 24;
 
 impl Raw {
     /// A record about process 41, child of 40, of user 33, in cgroup 5 under generation 6: rule 2 is enforced
@@ -160,6 +161,15 @@ fn a_capability() {
 }
 
 #[test]
+fn tampering() {
+    let moved = syscall().with(KIND, 7).with(NUMBER, 6).with(VALUES, 4711);
+    let Ok(Decoded::Tampering(found)) = moved.decode() else { panic!("{:?}", moved.decode()) };
+    assert_eq!((found.what, found.moved), ("leave the container's cgroup", Some(4711)));
+    assert_eq!(found.process.pid, 41);
+    assert_eq!(moved.with(NUMBER, 0).decode(), Err(DecodeError::Range));
+}
+
+#[test]
 fn a_call_that_changes_files() {
     let expected = FileCall {
         cgroup: 0x5_0000_0005,
@@ -177,7 +187,7 @@ fn a_call_that_changes_files() {
 
 #[test]
 fn fields_out_of_range() {
-    for kind in [0, 7, 0x0100_0001, u32::MAX] {
+    for kind in [0, 8, 0x0100_0001, u32::MAX] {
         assert_eq!(exec().with(KIND, kind).decode(), Err(DecodeError::Kind(kind)));
     }
     for (raw, what) in [
@@ -223,6 +233,9 @@ fn texts_come_from(bytes: &[u8], decoded: &Decoded) -> bool {
     let texts = match decoded {
         Decoded::Record(record) => {
             let process = &record.process;
+            [&process.executable, &process.arguments, &process.parent_executable, &process.cwd]
+        }
+        Decoded::Tampering(Tampering { process, .. }) => {
             [&process.executable, &process.arguments, &process.parent_executable, &process.cwd]
         }
         Decoded::FileCall(call) => [&call.path, &call.base, &call.second_path, &call.second_base],
