@@ -5,6 +5,7 @@
 
 mod files;
 
+use std::ffi::CString;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
@@ -16,15 +17,43 @@ use crate::guard::{ARRIVING, CALLS, EXEC, OUTGOING};
 use crate::programs::layout::Settings;
 use crate::programs::object::load;
 use crate::programs::{DriverConfig, LoadError, Programs, or_vanished};
+use crate::programs::{attempt, calls};
 use crate::{ContainerScope, Sink};
 
 /// Those without which the driver is not used.
 pub(crate) const JUDGES: &[&str] = &["moat_lsm_exec", "moat_lsm_map_code", "moat_lsm_protect_code"];
+/// What no rule has to ask for.
+pub(crate) const TAMPER: &[&str] = &[
+    "moat_tamper_kill",
+    "moat_tamper_sigio",
+    "moat_tamper_trace",
+    "moat_tamper_limit",
+    "moat_tamper_map",
+    "moat_tamper_program",
+    "moat_tamper_link",
+    "moat_tamper_unlink",
+    "moat_tamper_rmdir",
+    "moat_tamper_rename",
+    "moat_tamper_clone",
+    "moat_tamper_move",
+];
+/// Attached while rules need them.
+pub(crate) const ON_DEMAND: &[&str] =
+    &["moat_lsm_capable", "moat_lsm_connect", "moat_lsm_bind", "moat_lsm_listen", "moat_lsm_socket"];
 
 /// The loaded driver. Dropping it leaves nothing in the kernel and lets every held start go on.
 #[derive(Debug)]
 pub struct Lsm {
     programs: Programs,
+}
+
+/// Those of system calls that this kernel has the hooks of; `files`: the programs that it takes for files.
+fn call_hooks(files: &[&str]) -> Vec<&'static str> {
+    let taken = |hook: &str| match hook {
+        "path_chown" => files.contains(&files::OWNER),
+        hook => CString::new(hook).is_ok_and(|hook| attempt::has_lsm_hook(&hook)),
+    };
+    calls::HOOKS.into_iter().filter(|program| calls::hook(program).is_some_and(taken)).collect()
 }
 
 impl Lsm {
@@ -35,11 +64,12 @@ impl Lsm {
     pub fn load(config: &DriverConfig, sink: Sink, held: SyncSender<Held>) -> Result<Lsm, LoadError> {
         let files = files::programs();
         let loaded = load(
-            &[JUDGES, &files, EXEC, CALLS, OUTGOING, ARRIVING].concat(),
+            &[JUDGES, &files, TAMPER, EXEC, CALLS, OUTGOING, ARRIVING, ON_DEMAND, &call_hooks(&files)]
+                .concat(),
             Settings { v1_controller: config.v1_controller, judged_before: true, ..Settings::default() },
         )?;
         // First what judges: a container whose start was held must find it in place.
-        let programs = Programs::start(loaded, &[JUDGES, &files, EXEC].concat(), config, sink, held)?;
+        let programs = Programs::start(loaded, &[JUDGES, &files, TAMPER, EXEC].concat(), config, sink, held)?;
         Ok(Lsm { programs })
     }
 

@@ -29,7 +29,7 @@ const LATER: &[(&CStr, &str)] = &[
 ];
 
 /// Takes structures by value, which programs can from 6.0 on.
-const OWNER: &str = "moat_lsm_chown";
+pub(super) const OWNER: &str = "moat_lsm_chown";
 /// In its place.
 const OWNER_BEFORE: &str = "moat_lsm_set_owner";
 

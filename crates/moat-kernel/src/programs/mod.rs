@@ -3,12 +3,15 @@
 //! same maps.
 
 pub(crate) mod attempt;
+pub(crate) mod calls;
 mod file_calls;
+mod foreign_calls;
 mod holds;
 pub(crate) mod layout;
 mod network;
 pub(crate) mod object;
 mod objects;
+mod on_demand;
 mod profiles;
 mod reader;
 pub mod record_bytes;
@@ -35,6 +38,7 @@ use self::layout::{Container, kernel_device};
 use self::network::Links as NetworkLinks;
 use self::object::{Loaded, io_error};
 use self::objects::Objects;
+use self::on_demand::{Names, OnDemand};
 pub(crate) use self::profiles::Profile;
 use self::profiles::Profiles;
 use self::reader::Reader;
@@ -94,7 +98,7 @@ struct Managed {
 pub(crate) struct Programs {
     // In the order in which they must go: first nothing is judged any more, then the reader ends.
     managed: HashMap<u64, Managed>,
-    syscalls: Option<Link>,
+    on_demand: OnDemand,
     links: Vec<Link>,
     reader: Reader,
     holds: Holds,
@@ -107,15 +111,13 @@ pub(crate) struct Programs {
     profiles: Profiles,
     objects: Objects,
     symlinks: Symlinks,
-    /// By LSM programs, before the act.
-    files_judged: bool,
     loaded: Loaded,
     sink: Sink,
 }
 
 impl Programs {
-    /// Starts to read what the loaded programs send, and attaches `attach`, in this order. Records go to `sink`,
-    /// container starts that wait to `held`.
+    /// Starts to read what the loaded programs send, and attaches `attach`, in this order; what else is in `loaded` only
+    /// while rules need it. Records go to `sink`, container starts that wait to `held`.
     pub fn start(
         mut loaded: Loaded,
         attach: &[&'static str],
@@ -135,15 +137,28 @@ impl Programs {
         for (number, row) in file_calls::rows() {
             calls.update(&number.to_ne_bytes(), &row, MapFlags::ANY)?;
         }
+        let gates = loaded.map("call_gates")?;
+        for (number, hooks) in calls::gates() {
+            gates.update(&number.to_ne_bytes(), &hooks.to_ne_bytes(), MapFlags::ANY)?;
+        }
+        let foreign = loaded.map("foreign_calls")?;
+        for (place, number) in foreign_calls::rows() {
+            foreign.update(&place.to_ne_bytes(), &number.to_ne_bytes(), MapFlags::ANY)?;
+        }
+        loaded.map("agents")?.update(&std::process::id().to_ne_bytes(), &[1], MapFlags::ANY)?;
+        let own_maps = loaded.map("own_maps")?;
+        for id in loaded.map_ids()? {
+            own_maps.update(&id.to_ne_bytes(), &[1], MapFlags::ANY)?;
+        }
         let judges = Judges::default();
         let tasks = Arc::new(Tasks::new(loaded.map("tasks")?));
-        let profiles = Profiles::new(&loaded)?;
+        let profiles = Profiles::new(&loaded, loaded.programs().iter().copied().collect())?;
         let holds = Holds::new(loaded.map("holds")?);
         let reader = Reader::start(&loaded, Arc::clone(&judges), sink.clone(), held)?;
         let links = attach.iter().map(|name| loaded.attach(name)).collect::<Result<Vec<_>, _>>()?;
         Ok(Programs {
             managed: HashMap::new(),
-            syscalls: None,
+            on_demand: OnDemand::default(),
             links,
             reader,
             holds,
@@ -155,7 +170,6 @@ impl Programs {
             profiles,
             objects: Objects::new(&loaded)?,
             symlinks: Symlinks::default(),
-            files_judged: attach.contains(&"moat_lsm_open"),
             loaded,
             sink,
         })
@@ -189,6 +203,9 @@ impl Programs {
             Some(profile) => NetworkLinks::attach(&mut self.loaded, scope, profile)?,
             None => NetworkLinks::default(),
         };
+        if let Some(profile) = &profile {
+            self.on_demand.attach(&mut self.loaded, &profile.programs).map_err(refused)?;
+        }
         before(profile.as_deref().zip(rules))?;
         let members = if self.managed.contains_key(&scope.cgroup) { Vec::new() } else { members(scope) };
         self.tasks.adopt(&members, scope.init_pid);
@@ -215,7 +232,7 @@ impl Programs {
         self.objects.forget(scope.cgroup, before_objects);
         self.managed.insert(scope.cgroup, Managed { profile, _links: links });
         self.profiles.sweep();
-        self.watch_syscalls()?;
+        self.on_demand.keep(&self.needed());
         let judge = self.judges.read().ok().and_then(|judges| judges.get(&scope.cgroup).cloned());
         self.holds.adopt(scope.cgroup, &members);
         self.holds.settle(scope, judge.as_ref(), &self.tasks, &self.sink);
@@ -235,23 +252,10 @@ impl Programs {
         }
     }
 
-    /// System calls are watched only while a rule needs it: watching them slows every process of the node.
-    fn watch_syscalls(&mut self) -> Result<(), ApplyError> {
-        let needed = self.managed.values().any(|managed| {
-            managed.profile.as_ref().is_some_and(|profile| profile.watches_syscalls(!self.files_judged))
-        });
-        match (needed, &self.syscalls) {
-            (true, None) => {
-                let link = self
-                    .loaded
-                    .attach("moat_syscall")
-                    .map_err(|error| ApplyError::Kernel(std::io::Error::other(error.to_string())))?;
-                self.syscalls = Some(link);
-            }
-            (false, Some(_)) => self.syscalls = None,
-            _ => {}
-        }
-        Ok(())
+    /// What the containers' rules need attached.
+    fn needed(&self) -> Names {
+        let profiles = self.managed.values().filter_map(|managed| managed.profile.as_ref());
+        profiles.flat_map(|profile| &profile.programs).copied().collect()
     }
 
     /// The container is gone; `before` runs when the programs no longer judge it.
@@ -266,9 +270,7 @@ impl Programs {
         self.managed.remove(&cgroup);
         self.profiles.sweep();
         self.holds.let_go(cgroup);
-        if let Err(error) = self.watch_syscalls() {
-            tracing::warn!(%error, "cannot change which system calls are watched");
-        }
+        self.on_demand.keep(&self.needed());
     }
 
     /// Sets of rules that are in the kernel now.
@@ -283,6 +285,10 @@ impl Programs {
             Loss { stage: LossStage::Pipeline, events: self.sink.lost() },
         ]
     }
+}
+
+fn refused(error: LoadError) -> ApplyError {
+    ApplyError::Kernel(std::io::Error::other(error.to_string()))
 }
 
 /// What the kernel says about a container that ends meanwhile means only that.

@@ -17,11 +17,12 @@ pub(crate) static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!
 /// The kernel's programs and maps. Dropping it detaches and frees all of them: nothing is pinned.
 pub(crate) struct Loaded {
     object: Object,
+    programs: Vec<&'static str>,
 }
 
 impl Loaded {
     /// Loads the named programs into the kernel; attaches none.
-    pub fn load(programs: &[&str], settings: Settings) -> Result<Loaded, LoadError> {
+    pub fn load(programs: &[&'static str], settings: Settings) -> Result<Loaded, LoadError> {
         // What libbpf has to say goes to our log, not to the terminal of whoever runs the agent.
         libbpf_rs::set_print(Some((PrintLevel::Warn, |_, text| tracing::debug!(libbpf = text.trim_end()))));
         let mut open = ObjectBuilder::default().name("moat")?.open_memory(&OBJECT.0)?;
@@ -35,7 +36,12 @@ impl Loaded {
             }
         }
         choose(&mut open, programs)?;
-        Ok(Loaded { object: open.load()? })
+        Ok(Loaded { object: open.load()?, programs: programs.to_vec() })
+    }
+
+    /// Names of the loaded programs.
+    pub fn programs(&self) -> &[&'static str] {
+        &self.programs
     }
 
     /// A handle on a map of its own.
@@ -46,6 +52,12 @@ impl Loaded {
             .find(|map| map.name() == name)
             .ok_or(LoadError::Missing { kind: "map", name })?;
         Ok(MapHandle::try_from(&map)?)
+    }
+
+    /// Ids of all maps.
+    pub fn map_ids(&self) -> Result<Vec<u32>, LoadError> {
+        let id = |map: libbpf_rs::Map<'_>| Ok(map.info()?.info.id);
+        self.object.maps().map(id).collect()
     }
 
     fn program(&mut self, name: &'static str) -> Result<ProgramMut<'_>, LoadError> {
@@ -89,7 +101,7 @@ pub(crate) fn choose(open: &mut OpenObject, programs: &[&str]) -> Result<(), lib
 }
 
 /// Loads the programs with all that this kernel allows them.
-pub(crate) fn load(programs: &[&str], settings: Settings) -> Result<Loaded, LoadError> {
+pub(crate) fn load(programs: &[&'static str], settings: Settings) -> Result<Loaded, LoadError> {
     let signalling = Settings { signals_from_cgroups: true, ..settings };
     Loaded::load(programs, signalling).or_else(|_| Loaded::load(programs, settings))
 }
