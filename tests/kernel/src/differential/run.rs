@@ -1,7 +1,6 @@
 //! The run: batches of a rule set and the actions under it, and what became of each.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -22,8 +21,8 @@ use super::world::{Actor, PASSWD};
 const ACTIONS: usize = 50;
 /// How long the last records may take.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// More are not told of.
-const TOLD: usize = 5;
+/// Of more batches no disagreement is told.
+const TOLD: usize = 50;
 
 /// Which cases, and how many.
 #[derive(Debug, Clone, Copy)]
@@ -153,16 +152,20 @@ pub fn run(site: &mut Site<'_>, plan: Plan) -> Result<Tally> {
         note(&mut batches, record)?;
     }
     let mut tally = Tally::default();
-    let mut disagreements = Vec::new();
+    let (mut all, mut told) = (0, Vec::new());
     for batch in &batches {
-        disagreements.extend(batch.disagreements(plan.seed));
+        let found = batch.disagreements();
+        all += found.len();
+        if !found.is_empty() && told.len() < TOLD {
+            let rules = as_yaml(&batch.policies, &batch.rules);
+            told.push(format!("{}\nunder generation {}:\n{rules}", found.join("\n"), batch.generation));
+        }
         for done in &batch.done {
             done.count(tally.0.entry(done.action.kind()).or_default());
         }
     }
-    let all = disagreements.len();
-    disagreements.truncate(TOLD);
-    ensure!(all == 0, "{all} disagreements; the first:\n\n{}\n{tally}", disagreements.join("\n\n"));
+    let seed = plan.seed;
+    ensure!(all == 0, "{all} disagreements (MOAT_SEED={seed}); the first:\n\n{}\n{tally}", told.join("\n\n"));
     Ok(tally)
 }
 
@@ -193,11 +196,11 @@ impl Batch {
         self.expected().iter().any(|(said, count)| self.recorded.get(said).unwrap_or(&0) < count)
     }
 
-    fn disagreements(&self, seed: u64) -> Vec<String> {
+    fn disagreements(&self) -> Vec<String> {
         let mut found = Vec::new();
         for done in self.done.iter().filter(|done| !done.expected.end.agrees(done.answer)) {
             found.push(format!(
-                "{} by {:?}\n  expected {:?}: {}\n  got {}",
+                "{} by {}\n  expected {:?}: {}\n  got {}",
                 done.action.line().replace('\t', " | "),
                 done.actor,
                 done.expected.end,
@@ -213,16 +216,15 @@ impl Batch {
                 let (said, stopped) = key;
                 let stopped = if *stopped { "stopped" } else { "allowed" };
                 let what = self.in_words(std::slice::from_ref(said));
-                found.push(format!("records of {what} {stopped}: expected {wanted}, got {got}"));
+                let about = |done: &Done| {
+                    let words = done.action.line().replace('\t', " | ");
+                    done.expected.records.iter().any(|record| record.subject == said.subject).then(|| {
+                        format!("\n  {words} by {}: {}", done.actor, answer_in_words(done.answer))
+                    })
+                };
+                let acts: String = self.done.iter().filter_map(about).collect();
+                found.push(format!("records of {what} {stopped}: expected {wanted}, got {got}{acts}"));
             }
-        }
-        if let Some(last) = found.last_mut() {
-            let _ = write!(
-                last,
-                "\nunder these rules (MOAT_SEED={seed}, generation {}):\n{}",
-                self.generation,
-                as_yaml(&self.policies, &self.rules)
-            );
         }
         found
     }

@@ -20,6 +20,13 @@ pub struct Actor {
     pub origin: Origin,
 }
 
+impl std::fmt::Display for Actor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Actor { number, executable, uid, origin, .. } = self;
+        write!(formatter, "actor {number} ({executable}, user {uid}, {origin:?})")
+    }
+}
+
 pub const ACT: &str = "/world/bin/act";
 const NGINX: &str = "/world/sbin/nginx";
 const AGENT: &str = "/world/tools/agent";
