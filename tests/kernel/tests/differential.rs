@@ -80,7 +80,8 @@ fn image() -> Result<Image> {
     let mut image = Image::new("docker.io/moat-test/world:1")
         .file("/etc/passwd", 0o644, PASSWD)
         .entrypoint([world::ACT, "entrypoint"]);
-    for (path, entry) in world::entries(&image::program("act", &cache)?, &image::program("nothing", &cache)?)? {
+    for (path, entry) in world::entries(&image::program("act", &cache)?, &image::program("nothing", &cache)?)?
+    {
         image = match entry {
             Entry::Directory => image.directory(path, 0o777),
             Entry::File { mode, content } => image.file(path, mode, content),

@@ -15,11 +15,26 @@ use super::world::{ACTORS, ADDED, Actor, FILES, LINKED, PROGRAMS, SCRIPTS};
 /// One act of one actor.
 #[derive(Debug, Clone)]
 pub enum Action {
-    Execute { path: String, argv: Vec<&'static str> },
-    Open { path: &'static str, how: Opening },
+    Execute {
+        path: String,
+        argv: Vec<&'static str>,
+    },
+    Open {
+        path: &'static str,
+        how: Opening,
+    },
     /// By connect(2), or by sendto(2) without it.
-    Reach { protocol: Protocol, peer: &'static str, port: u16, connects: bool },
-    Listen { protocol: Protocol, address: &'static str, port: u16 },
+    Reach {
+        protocol: Protocol,
+        peer: &'static str,
+        port: u16,
+        connects: bool,
+    },
+    Listen {
+        protocol: Protocol,
+        address: &'static str,
+        port: u16,
+    },
     Call(&'static str),
     Use(&'static str),
 }
@@ -195,15 +210,23 @@ impl Action {
                 None => vec![execute(&resolved(path), argv)],
                 Some((interpreter, argument)) => {
                     let rest = argv.iter().skip(1).copied();
-                    let words: Vec<&str> =
-                        [interpreter].into_iter().chain(argument).chain([path.as_str()]).chain(rest).collect();
+                    let words: Vec<&str> = [interpreter]
+                        .into_iter()
+                        .chain(argument)
+                        .chain([path.as_str()])
+                        .chain(rest)
+                        .collect();
                     vec![execute(&resolved(path), argv), execute(interpreter, &words)]
                 }
             },
             Action::Open { path, how } => {
                 let subject = Subject { executable: actor.executable.as_bytes(), uid: actor.uid };
                 let access = |operation: &FileOperation| {
-                    Activity::File(FileAccess { path: path.as_bytes(), operation: *operation, actor: subject })
+                    Activity::File(FileAccess {
+                        path: path.as_bytes(),
+                        operation: *operation,
+                        actor: subject,
+                    })
                 };
                 let steps = how.operations().iter();
                 steps
@@ -214,7 +237,9 @@ impl Action {
                     .collect()
             }
             Action::Reach { protocol, peer, port, .. } => connect(Direction::Egress, *protocol, peer, *port),
-            Action::Listen { protocol, address, port } => connect(Direction::Listen, *protocol, address, *port),
+            Action::Listen { protocol, address, port } => {
+                connect(Direction::Listen, *protocol, address, *port)
+            }
             Action::Call(name) => vec![decide(format!("call {name}"), &[Activity::Syscall(name)])],
             Action::Use(name) => vec![decide(format!("use {name}"), &[Activity::Capability(name)])],
         }
@@ -298,5 +323,8 @@ fn resolved(path: &str) -> String {
 
 fn interpreter(path: &str) -> Option<(&'static str, Option<&'static str>)> {
     let path = resolved(path);
-    SCRIPTS.iter().find(|(script, _, _)| *script == path).map(|(_, interpreter, argument)| (*interpreter, *argument))
+    SCRIPTS
+        .iter()
+        .find(|(script, _, _)| *script == path)
+        .map(|(_, interpreter, argument)| (*interpreter, *argument))
 }

@@ -31,9 +31,14 @@ impl Actors {
         let open = |actor: usize, end: &str| {
             let path = folder.join(format!("{actor}.{end}"));
             // For both, so that opening does not wait (fifo(7)).
-            File::options().read(true).write(true).open(&path).with_context(|| format!("cannot open {}", path.display()))
+            File::options()
+                .read(true)
+                .write(true)
+                .open(&path)
+                .with_context(|| format!("cannot open {}", path.display()))
         };
-        let pipes = (0..ACTORS.len()).map(|actor| Ok((open(actor, "in")?, BufReader::new(open(actor, "out")?))));
+        let pipes =
+            (0..ACTORS.len()).map(|actor| Ok((open(actor, "in")?, BufReader::new(open(actor, "out")?))));
         let mut actors = Actors { pipes: pipes.collect::<Result<_>>()? };
         for actor in 0..ACTORS.len() {
             let answer = actors.tell(actor, "read\t/dev/null")?;

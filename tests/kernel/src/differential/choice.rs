@@ -49,7 +49,11 @@ impl Choice {
 
     /// As [`Choice::some`] of texts, in so many of a hundred cases, else none.
     pub fn texts(&mut self, percent: usize, these: &[&str]) -> Vec<String> {
-        if self.chance(percent) { self.some(these).into_iter().map(String::from).collect() } else { Vec::new() }
+        if self.chance(percent) {
+            self.some(these).into_iter().map(String::from).collect()
+        } else {
+            Vec::new()
+        }
     }
 
     pub fn text(&mut self, percent: usize, these: &[&str]) -> Option<String> {

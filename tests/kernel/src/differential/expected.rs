@@ -60,13 +60,17 @@ impl End {
 
 pub fn expect(by: By, evaluator: &Evaluator, actor: &Actor, action: &Action) -> Expected {
     let rules = evaluator.rules();
-    let reference = in_turn(rules, action.said(evaluator, actor, true));
+    let said = action.said(evaluator, actor, true);
+    // The guard is asked once for all that an open is for.
+    let said = if by == By::Guard && action.kind() == Kind::Open { together(said) } else { said };
+    let reference = in_turn(rules, said);
     let executes = matches!(action.kind(), Kind::Execution | Kind::Script);
     match by {
         By::Lsm => reference,
         By::Guard if executes => {
             let guard = twice(evaluator, actor, action);
-            let deviates = guard.end.is_stopped() != reference.end.is_stopped() || guard.records != reference.records;
+            let deviates =
+                guard.end.is_stopped() != reference.end.is_stopped() || guard.records != reference.records;
             Expected { deviates, ..guard }
         }
         By::Guard => {
@@ -96,6 +100,16 @@ fn in_turn(rules: &RuleSet, all: Vec<Said>) -> Expected {
     expected
 }
 
+fn together(all: Vec<Said>) -> Vec<Said> {
+    let stronger = |one: Option<usize>, other: Option<usize>| one.into_iter().chain(other).min();
+    let merged = all.into_iter().reduce(|one, other| Said {
+        enforced: stronger(one.enforced, other.enforced),
+        audited: stronger(one.audited, other.audited),
+        subject: one.subject,
+    });
+    merged.into_iter().collect()
+}
+
 fn twice(evaluator: &Evaluator, actor: &Actor, action: &Action) -> Expected {
     let rules = evaluator.rules();
     for said in action.said(evaluator, actor, false) {
@@ -104,7 +118,8 @@ fn twice(evaluator: &Evaluator, actor: &Actor, action: &Action) -> Expected {
             return Expected { end, records: vec![said], deviates: false };
         }
     }
-    let mut expected = in_turn(rules, action.said(evaluator, actor, true).into_iter().last().into_iter().collect());
+    let mut expected =
+        in_turn(rules, action.said(evaluator, actor, true).into_iter().last().into_iter().collect());
     if expected.end.is_stopped() {
         expected.end = End::Killed;
     }

@@ -81,7 +81,9 @@ pub const CAPABILITIES: &[&str] = &["SYS_CHROOT", "SYS_NICE"];
 pub fn policies(choice: &mut Choice) -> Vec<RuntimePolicy> {
     [("base", Mode::Enforce, 7), ("extra", Mode::Enforce, 4), ("trial", Mode::Audit, 5)]
         .into_iter()
-        .map(|(name, mode, most)| policy(name, mode, (0..=choice.below(most)).map(|_| choose(choice)).collect()))
+        .map(|(name, mode, most)| {
+            policy(name, mode, (0..=choice.below(most)).map(|_| choose(choice)).collect())
+        })
         .collect()
 }
 
@@ -111,8 +113,7 @@ pub fn rule_set(
     is_held: impl Fn(&EffectiveRule) -> bool,
 ) -> Result<Arc<RuleSet>> {
     let first_seen = jiff::Timestamp::UNIX_EPOCH;
-    let active =
-        policies.iter().map(|policy| ActivePolicy { policy: Arc::new(policy.clone()), first_seen });
+    let active = policies.iter().map(|policy| ActivePolicy { policy: Arc::new(policy.clone()), first_seen });
     let mut set = PolicySet::new(active, generation)?;
     let mut rules = RuleSet::clone(&*set.rule_set(&Workload::default(), first_seen));
     rules.rules.retain(is_held);
@@ -134,7 +135,12 @@ fn choose(choice: &mut Choice) -> Rule {
     let mut rule = Rule {
         name: String::new(),
         severity: Severity::High,
-        action: choice.of(&[RuleAction::Alert, RuleAction::Block, RuleAction::Block, RuleAction::KillProcess]),
+        action: choice.of(&[
+            RuleAction::Alert,
+            RuleAction::Block,
+            RuleAction::Block,
+            RuleAction::KillProcess,
+        ]),
         process: None,
         file: None,
         network: None,
@@ -178,7 +184,8 @@ fn process(choice: &mut Choice) -> ProcessMatcher {
     };
     if choice.chance(10) {
         // Wide enough that most of the rest may still happen.
-        let globs = choice.texts(100, &["/world/bin/**", "/world/tools/**", "/world/{opt,added}/**", "/world/**"]);
+        let globs =
+            choice.texts(100, &["/world/bin/**", "/world/tools/**", "/world/{opt,added}/**", "/world/**"]);
         let listed = executables(choice);
         let allow_only = Some(ExecutableList { path_globs: globs, ..listed });
         return ProcessMatcher { allow_only, ..narrowed };

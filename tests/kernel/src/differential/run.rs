@@ -57,7 +57,11 @@ pub struct Site<'a> {
 
 impl std::fmt::Debug for Site<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Site").field("by", &self.by).field("scope", &self.scope).finish_non_exhaustive()
+        formatter
+            .debug_struct("Site")
+            .field("by", &self.by)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
     }
 }
 
@@ -216,12 +220,13 @@ impl Batch {
                 let (said, stopped) = key;
                 let stopped = if *stopped { "stopped" } else { "allowed" };
                 let what = self.in_words(std::slice::from_ref(said));
-                let about = |done: &Done| {
-                    let words = done.action.line().replace('\t', " | ");
-                    done.expected.records.iter().any(|record| record.subject == said.subject).then(|| {
-                        format!("\n  {words} by {}: {}", done.actor, answer_in_words(done.answer))
-                    })
-                };
+                let about =
+                    |done: &Done| {
+                        let words = done.action.line().replace('\t', " | ");
+                        done.expected.records.iter().any(|record| record.subject == said.subject).then(|| {
+                            format!("\n  {words} by {}: {}", done.actor, answer_in_words(done.answer))
+                        })
+                    };
                 let acts: String = self.done.iter().filter_map(about).collect();
                 found.push(format!("records of {what} {stopped}: expected {wanted}, got {got}{acts}"));
             }

@@ -97,7 +97,8 @@ pub enum Entry {
 
 /// Everything by its path in the container. `act` and `nothing` are the compiled programs.
 pub fn entries(act: &Path, nothing: &Path) -> Result<Vec<(&'static str, Entry)>> {
-    let read = |program: &Path| fs::read(program).with_context(|| format!("cannot read {}", program.display()));
+    let read =
+        |program: &Path| fs::read(program).with_context(|| format!("cannot read {}", program.display()));
     let (act, nothing) = (read(act)?, read(nothing)?);
     let program = |content: &[u8]| Entry::File { mode: 0o755, content: content.to_vec() };
     let mut entries: Vec<_> = DIRECTORIES.iter().map(|path| (*path, Entry::Directory)).collect();

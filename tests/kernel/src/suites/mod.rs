@@ -2,6 +2,7 @@
 
 mod boot;
 mod bypass;
+mod differential;
 mod guard;
 mod trouble;
 
@@ -81,7 +82,7 @@ use cases;
 
 /// All cases, those of one suite together.
 pub fn all() -> Vec<Case> {
-    [boot::cases(), guard::cases(), bypass::cases()].into_iter().flatten().collect()
+    [boot::cases(), guard::cases(), differential::cases(), bypass::cases()].into_iter().flatten().collect()
 }
 
 /// Why a case cannot be tried on this kernel.
