@@ -66,6 +66,10 @@ pub fn expect(by: By, evaluator: &Evaluator, actor: &Actor, action: &Action) -> 
     let reference = in_turn(rules, said);
     let executes = matches!(action.kind(), Kind::Execution | Kind::Script);
     match by {
+        // Programs of cgroups, which hold connections, cannot send signals: whoever reads the record does.
+        _ if action.kind() == Kind::Connection && reference.end.is_stopped() => {
+            Expected { end: End::Stopped, ..reference }
+        }
         By::Lsm => reference,
         By::Guard if executes => {
             let guard = twice(evaluator, actor, action);
@@ -74,12 +78,8 @@ pub fn expect(by: By, evaluator: &Evaluator, actor: &Actor, action: &Action) -> 
             Expected { deviates, ..guard }
         }
         By::Guard => {
-            // Programs of cgroups cannot send signals here, and a call is only reported.
-            let end = match (action.kind(), reference.end) {
-                (Kind::Call, _) => End::Any,
-                (Kind::Connection, end) if end.is_stopped() => End::Stopped,
-                (_, end) => end,
-            };
+            // A call is only reported.
+            let end = if action.kind() == Kind::Call { End::Any } else { reference.end };
             Expected { end, ..reference }
         }
     }

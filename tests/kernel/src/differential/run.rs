@@ -137,8 +137,10 @@ pub fn run(site: &mut Site<'_>, plan: Plan) -> Result<Tally> {
         let generation = 1000 + batches.len() as u64;
         let policies = policies(&mut choice);
         let rules = rule_set(&policies, generation, site.is_held)?;
+        let t0 = std::time::Instant::now();
         let evaluator = Evaluator::new(Arc::clone(&rules), &users)?;
         site.driver.apply(&site.scope, &rules).with_context(|| as_yaml(&policies, &rules))?;
+        let t1 = std::time::Instant::now();
         let mut batch = Batch { generation, policies, rules, done: Vec::new(), recorded: BTreeMap::new() };
         for _ in 0..ACTIONS {
             let (actor, action) = Action::choose(&mut choice, site.kinds);
@@ -147,6 +149,7 @@ pub fn run(site: &mut Site<'_>, plan: Plan) -> Result<Tally> {
             batch.done.push(Done { actor, action, expected, answer });
         }
         batches.push(batch);
+        eprintln!("apply {:?} act {:?}", t1 - t0, t1.elapsed());
         for record in site.records.try_iter() {
             note(&mut batches, record)?;
         }
