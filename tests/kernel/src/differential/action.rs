@@ -8,6 +8,7 @@ use moat_policy::activity::{Actor as Subject, Connect, Exec, FileAccess, FileSou
 use moat_policy::decision::Verdict;
 use moat_policy::{Activity, Evaluator};
 
+use super::change::Change;
 use super::choice::Choice;
 use super::rules::{CALLS, CAPABILITIES};
 use super::world::{ACTORS, ADDED, Actor, FILES, LINKED, PROGRAMS, SCRIPTS};
@@ -23,6 +24,7 @@ pub enum Action {
         path: &'static str,
         how: Opening,
     },
+    Change(Change),
     /// By connect(2), or by sendto(2) without it.
     Reach {
         protocol: Protocol,
@@ -53,6 +55,7 @@ pub enum Kind {
     Execution,
     Script,
     Open,
+    Change,
     Connection,
     Listening,
     Call,
@@ -121,6 +124,7 @@ impl Action {
                 let how = choice.of(&[Read, Read, Write, Update, Empty]);
                 Action::Open { path: choice.of(&FILES), how }
             }
+            Kind::Change => Action::Change(Change::choose(choice)),
             Kind::Connection => {
                 let protocol = choice.of(&[Protocol::Tcp, Protocol::Udp]);
                 let connects = protocol == Protocol::Tcp || choice.chance(30);
@@ -135,7 +139,8 @@ impl Action {
             Kind::Capability => Action::Use(choice.of(CAPABILITIES)),
         };
         // Others cannot do these things, whatever the rules say.
-        if matches!(action, Action::Listen { .. } | Action::Call(_) | Action::Use(_)) {
+        let of_root = matches!(&action, Action::Change(change) if change.needs_root());
+        if of_root || matches!(action, Action::Listen { .. } | Action::Call(_) | Action::Use(_)) {
             actor = &ACTORS[2 * choice.below(2)];
         }
         (actor, action)
@@ -146,6 +151,7 @@ impl Action {
             Action::Execute { path, .. } if interpreter(path).is_some() => Kind::Script,
             Action::Execute { .. } => Kind::Execution,
             Action::Open { .. } => Kind::Open,
+            Action::Change(_) => Kind::Change,
             Action::Reach { .. } => Kind::Connection,
             Action::Listen { .. } => Kind::Listening,
             Action::Call(_) => Kind::Call,
@@ -161,6 +167,7 @@ impl Action {
                 ["execute".into(), path.clone()].into_iter().chain(argv).collect()
             }
             Action::Open { path, how } => vec![how.verb().into(), (*path).into()],
+            Action::Change(change) => change.words(),
             Action::Reach { protocol, peer, port, connects } => {
                 let verb = if *connects { "connect" } else { "send" };
                 vec![verb.into(), protocol.name().into(), (*peer).into(), port.to_string()]
@@ -236,6 +243,7 @@ impl Action {
                     })
                     .collect()
             }
+            Action::Change(change) => change.said(rules, actor),
             Action::Reach { protocol, peer, port, .. } => connect(Direction::Egress, *protocol, peer, *port),
             Action::Listen { protocol, address, port } => {
                 connect(Direction::Listen, *protocol, address, *port)
@@ -292,6 +300,7 @@ impl Kind {
             Kind::Execution => 40,
             Kind::Script => 8,
             Kind::Open => 24,
+            Kind::Change => 20,
             Kind::Connection => 20,
             Kind::Listening => 8,
             Kind::Call | Kind::Capability => 4,
@@ -299,7 +308,7 @@ impl Kind {
     }
 }
 
-fn stronger(one: Option<usize>, other: Verdict<'_>) -> Option<usize> {
+pub(super) fn stronger(one: Option<usize>, other: Verdict<'_>) -> Option<usize> {
     let other = match other {
         Verdict::Match { index, .. } => Some(index),
         Verdict::NoMatch | Verdict::NeedsArguments => None,

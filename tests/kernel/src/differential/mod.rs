@@ -8,6 +8,7 @@
 
 pub mod action;
 pub mod actors;
+mod change;
 mod choice;
 pub mod expected;
 pub mod rules;

@@ -1,6 +1,7 @@
 //! The run: batches of a rule set and the actions under it, and what became of each.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -45,6 +46,8 @@ impl Plan {
 
 /// A driver at work on one container of the world.
 pub struct Site<'a> {
+    /// The container's root directory as the test sees it.
+    pub root: PathBuf,
     pub by: By,
     pub driver: &'a mut dyn Driver,
     pub scope: ContainerScope,
@@ -137,19 +140,24 @@ pub fn run(site: &mut Site<'_>, plan: Plan) -> Result<Tally> {
         let generation = 1000 + batches.len() as u64;
         let policies = policies(&mut choice);
         let rules = rule_set(&policies, generation, site.is_held)?;
-        let t0 = std::time::Instant::now();
         let evaluator = Evaluator::new(Arc::clone(&rules), &users)?;
         site.driver.apply(&site.scope, &rules).with_context(|| as_yaml(&policies, &rules))?;
-        let t1 = std::time::Instant::now();
         let mut batch = Batch { generation, policies, rules, done: Vec::new(), recorded: BTreeMap::new() };
         for _ in 0..ACTIONS {
-            let (actor, action) = Action::choose(&mut choice, site.kinds);
+            let (actor, action) = loop {
+                let (actor, action) = Action::choose(&mut choice, site.kinds);
+                if !matches!(&action, Action::Change(change) if change.may_escape(&evaluator)) {
+                    break (actor, action);
+                }
+            };
             let expected = expect(site.by, &evaluator, actor, &action);
             let answer = site.actors.tell(actor.number, &action.line())?;
+            if let Action::Change(change) = &action {
+                if answer == 0 { change.undo(&site.root)? } else { change.clear(&site.root)? }
+            }
             batch.done.push(Done { actor, action, expected, answer });
         }
         batches.push(batch);
-        eprintln!("apply {:?} act {:?}", t1 - t0, t1.elapsed());
         for record in site.records.try_iter() {
             note(&mut batches, record)?;
         }

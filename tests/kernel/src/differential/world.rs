@@ -82,7 +82,27 @@ pub const FILES: [&str; 9] = [
     "/world/data/deep/one/a",
     "/world/data/deep/two",
 ];
-const DIRECTORIES: [&str; 3] = ["/world/added", "/world/run", "/world/mnt"];
+/// Names that are free, for new files.
+pub const FREE: [&str; 5] = [
+    "/world/etc/new",
+    "/world/etc/ssl/new",
+    "/world/data/d",
+    "/world/data/deep/a",
+    "/world/data/deep/one/new",
+];
+/// Everyone may write in them.
+const DIRECTORIES: [&str; 10] = [
+    "/world/added",
+    "/world/run",
+    "/world/mnt",
+    "/world/etc",
+    "/world/etc/ssl",
+    "/world/etc/ssl/deep",
+    "/world/data",
+    "/world/data/deep",
+    "/world/data/deep/one",
+    "/world/data/deep/one/two",
+];
 
 /// The container's users.
 pub const PASSWD: &str = include_str!("../../image/root/etc/passwd");
