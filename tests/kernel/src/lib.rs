@@ -10,4 +10,5 @@ pub mod bypass;
 pub mod container;
 pub mod node;
 pub mod protocol;
+pub mod speed;
 pub mod suites;
