@@ -180,7 +180,6 @@ struct task_struct {
 	struct nsproxy *nsproxy;
 	const struct cred *cred;
 	struct css_set *cgroups;
-	unsigned in_execve : 1;
 	u64 start_boottime;
 };
 struct linux_binprm {

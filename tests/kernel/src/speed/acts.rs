@@ -99,7 +99,7 @@ pub const ACTS: [Act; 18] = [
     // One a batch, so that the median is one without the clock's interrupts.
     act!("vfork + exec + wait", "exec", 201 * 1, &["/usr/bin/nothing", "word"], EXEC),
     act!("vfork + exec + wait, 200 bytes of arguments", "exec", 201 * 1, &ARGUMENTS, EXEC),
-    act!("mmap + munmap of a library, executable", "mmap-exec", 51 * 10, &[LIBRARY], "moat_lsm_mmap"),
+    act!("mmap + munmap of a library, executable", "mmap-exec", 51 * 10, &[LIBRARY], "moat_lsm_map"),
     act!("getuid", "getuid", 15 * 1000, &[], ""),
 ];
 
