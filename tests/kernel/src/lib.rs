@@ -11,4 +11,5 @@ pub mod container;
 pub mod differential;
 pub mod node;
 pub mod protocol;
+pub mod speed;
 pub mod suites;

@@ -1,5 +1,5 @@
 // gcc: -static -nostdlib
-// nothing: exits with 0.
+// nothing [WORD...]: exits with 0. What is left of an execution when the program does nothing.
 .globl _start
 _start: xor %edi, %edi
         mov $60, %eax           // exit

@@ -75,6 +75,11 @@ impl Run {
         Run { log: log.to_owned(), ..self }
     }
 
+    /// The release of its kernel, once a guest was booted.
+    pub fn release(&self) -> Option<&str> {
+        self.kernel.as_ref().map(Kernel::release)
+    }
+
     /// The verdict on a case, with what there is to say. Boots a guest for all cases that have none yet; the last
     /// one waits for the guest's end.
     ///

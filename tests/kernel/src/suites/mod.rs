@@ -5,6 +5,7 @@ mod bypass;
 mod file;
 mod differential;
 mod guard;
+mod speed;
 mod trouble;
 
 use std::any::Any;
@@ -25,7 +26,7 @@ pub struct Case {
     /// What it must run on.
     pub machine: Machine,
     limit: Duration,
-    run: Box<dyn Fn() -> Result<()> + Send + Sync>,
+    run: Box<dyn Fn() -> Result<String> + Send + Sync>,
 }
 
 /// What a guest can be.
@@ -57,6 +58,15 @@ impl std::fmt::Debug for Case {
 impl Case {
     /// `run` fails by an error or by a panic, and is skipped by [`skip`].
     pub fn new(suite: &str, name: &str, run: impl Fn() -> Result<()> + Send + Sync + 'static) -> Case {
+        Case::telling(suite, name, move || run().map(|()| String::new()))
+    }
+
+    /// A case that has something to say when it succeeds.
+    pub fn telling(
+        suite: &str,
+        name: &str,
+        run: impl Fn() -> Result<String> + Send + Sync + 'static,
+    ) -> Case {
         Case { name: format!("{suite}::{name}"), machine: Machine::Plain, limit: LIMIT, run: Box::new(run) }
     }
 
@@ -83,10 +93,15 @@ use cases;
 
 /// All cases, those of one suite together.
 pub fn all() -> Vec<Case> {
-    [boot::cases(), guard::cases(), file::cases(), differential::cases(), bypass::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let suites = [
+        boot::cases(),
+        guard::cases(),
+        file::cases(),
+        differential::cases(),
+        speed::cases(),
+        bypass::cases(),
+    ];
+    suites.into_iter().flatten().collect()
 }
 
 /// Why a case cannot be tried on this kernel.
@@ -122,13 +137,14 @@ pub fn run(names: &[String]) -> Result<()> {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         PANICKED_AT.with(|at| *at.borrow_mut() = place);
     }));
-    let all: Vec<Case> = all().into_iter().chain(trouble::cases()).collect();
+    let all: Vec<Case> =
+        all().into_iter().chain(trouble::cases()).chain(crate::speed::measurements()).collect();
     for name in names {
         let case = all.iter().find(|case| case.name == *name).with_context(|| format!("no case {name}"))?;
         send(&mut messages, &Message::Begin { name: name.clone(), limit: case.limit })?;
         eprintln!("== {name}");
         let (verdict, mut text) = match catch_unwind(AssertUnwindSafe(&case.run)) {
-            Ok(Ok(())) => (Verdict::Ok, String::new()),
+            Ok(Ok(text)) => (Verdict::Ok, text),
             Ok(Err(error)) => match error.downcast_ref::<Skipped>() {
                 Some(why) => (Verdict::Skipped, why.to_string()),
                 None => (Verdict::Failed, format!("{error:?}")),

@@ -1,0 +1,46 @@
+//! What acts cost that are none of Moat's business, in instructions: limits that no change may go beyond unnoticed.
+//!
+//! `cargo xtask bench-kernel` tells the costs of everything else, and docs/performance.md has them.
+
+use anyhow::Result;
+
+use super::{Case, Machine, cases};
+use crate::speed::{ACTS, Act, Place, Stage};
+
+pub fn cases() -> Vec<Case> {
+    let cases = cases!("speed": acts_outside_of_containers_cost_next_to_nothing);
+    cases.into_iter().map(|case| case.on(Machine::Counting)).collect()
+}
+
+/// By operation: instructions that a loaded driver may add.
+const LIMITS: [(&str, f64); 4] = [
+    ("open + close, depth 2, no rule on it", 150.0),
+    ("open + close, depth 12, no rule on it", 150.0),
+    ("write, 64 bytes", 5.0),
+    ("getuid", 5.0),
+];
+
+fn acts_outside_of_containers_cost_next_to_nothing() -> Result<()> {
+    let mut stage = Stage::set("outside")?;
+    let limited: Vec<(&Act, f64)> = LIMITS
+        .iter()
+        .filter_map(|(name, limit)| Some((ACTS.iter().find(|act| act.name == *name)?, *limit)))
+        .collect();
+    assert_eq!(limited.len(), LIMITS.len());
+    let without: Vec<f64> = measure(&mut stage, &limited)?;
+    stage.attach()?;
+    let with = measure(&mut stage, &limited)?;
+    let mut exceeded = Vec::new();
+    for (((act, limit), without), with) in limited.iter().zip(without).zip(with) {
+        eprintln!("{}: {without:.0} instructions without the driver, {with:.0} with it", act.name);
+        if with - without > *limit {
+            exceeded.push(format!("{}: {without:.0} became {with:.0}, {limit} more at most", act.name));
+        }
+    }
+    assert!(exceeded.is_empty(), "{}", exceeded.join("; "));
+    Ok(())
+}
+
+fn measure(stage: &mut Stage, acts: &[(&Act, f64)]) -> Result<Vec<f64>> {
+    acts.iter().map(|(act, _)| Ok(stage.cost(act, Place::Outside)?.median)).collect()
+}
