@@ -3,12 +3,15 @@
 //! same maps.
 
 pub(crate) mod attempt;
+pub(crate) mod features;
 mod file_calls;
 mod holds;
 pub(crate) mod layout;
+mod life;
 mod network;
 pub(crate) mod object;
 mod objects;
+pub(crate) mod pins;
 mod profiles;
 mod reader;
 pub mod record_bytes;
@@ -17,14 +20,14 @@ mod symlinks;
 mod tables;
 mod tasks;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
-use libbpf_rs::{Link, MapCore, MapFlags, MapHandle};
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use moat_event::{Loss, LossStage};
 use moat_policy::{RuleIndex, RuleSet};
 
@@ -32,15 +35,17 @@ pub use self::tasks::Tasks;
 
 use self::holds::Holds;
 use self::layout::{Container, kernel_device};
+use self::life::Life;
 use self::network::Links as NetworkLinks;
 use self::object::{Loaded, io_error};
 use self::objects::Objects;
+use self::pins::{Attachment, Instance, Pins};
 pub(crate) use self::profiles::Profile;
 use self::profiles::Profiles;
-use self::reader::Reader;
+use self::reader::{COUNTER_UNHELD, Reader, counter};
 use self::scope::Scope;
 use self::symlinks::Symlinks;
-use crate::driver::{ApplyError, Held};
+use crate::driver::{ApplyError, Held, Inherited};
 use crate::{ContainerScope, Sink, users};
 
 /// What a driver needs to know about the node.
@@ -50,12 +55,14 @@ pub struct DriverConfig {
     pub oci_runtimes: Vec<String>,
     /// Index of the cgroup v1 controller that tells containers apart; `None` where there is cgroup v2.
     pub v1_controller: Option<i32>,
+    /// Whose pins are taken over and left behind; `None`: enforcement ends with the process.
+    pub instance: Option<Instance>,
 }
 
 impl Default for DriverConfig {
     fn default() -> Self {
         let oci_runtimes = ["runc", "crun", "youki", "docker-runc"].map(String::from).to_vec();
-        DriverConfig { oci_runtimes, v1_controller: None }
+        DriverConfig { oci_runtimes, v1_controller: None, instance: None }
     }
 }
 
@@ -65,7 +72,7 @@ pub enum LoadError {
     #[error("the kernel refused the programs: {0}; `moat doctor` tells what is missing")]
     Kernel(#[from] libbpf_rs::Error),
     #[error("the kernel object has no {kind} {name:?}; build Moat anew")]
-    Missing { kind: &'static str, name: &'static str },
+    Missing { kind: &'static str, name: String },
     #[error("cannot start the driver: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -84,19 +91,19 @@ pub(crate) type Judges = Arc<RwLock<HashMap<u64, Judge>>>;
 #[derive(Debug)]
 struct Managed {
     profile: Option<Arc<Profile>>,
-    // Detached when dropped.
-    _links: NetworkLinks,
+    links: NetworkLinks,
 }
 
-/// The loaded programs with the containers they judge. Dropping it leaves nothing in the kernel and lets every
-/// held start go on.
+/// The loaded programs with the containers they judge. Dropping it lets every held start go on, and leaves nothing in
+/// the kernel but what is pinned.
 #[derive(Debug)]
 pub(crate) struct Programs {
     // In the order in which they must go: first nothing is judged any more, then the reader ends.
     managed: HashMap<u64, Managed>,
-    syscalls: Option<Link>,
-    links: Vec<Link>,
+    syscalls: Option<Attachment>,
+    links: Vec<Attachment>,
     reader: Reader,
+    life: Arc<Mutex<Life>>,
     holds: Holds,
     judges: Judges,
     tasks: Arc<Tasks>,
@@ -110,16 +117,21 @@ pub(crate) struct Programs {
     /// By LSM programs, before the act.
     files_judged: bool,
     loaded: Loaded,
+    pins: Option<Pins>,
+    /// Containers that an agent before us put rules in force for, and we have not yet.
+    inherited: HashSet<u64>,
+    inheritance: Option<Inherited>,
     sink: Sink,
 }
 
 impl Programs {
-    /// Starts to read what the loaded programs send, and attaches `attach`, in this order. Records go to `sink`,
-    /// container starts that wait to `held`.
+    /// Starts to read what the loaded programs send, and attaches `attach`, in this order, in place of what an agent
+    /// before us has pinned. Records go to `sink`, container starts that wait to `held`.
     pub fn start(
         mut loaded: Loaded,
-        attach: &[&'static str],
+        attach: &[&str],
         config: &DriverConfig,
+        mut pins: Option<Pins>,
         sink: Sink,
         held: SyncSender<Held>,
     ) -> Result<Programs, LoadError> {
@@ -135,30 +147,85 @@ impl Programs {
         for (number, row) in file_calls::rows() {
             calls.update(&number.to_ne_bytes(), &row, MapFlags::ANY)?;
         }
+        let containers = loaded.map("containers")?;
+        let mut scope = Scope::new(&loaded.map("scope_cells")?, loaded.map("nested")?)?;
+        let inherited: HashSet<u64> = containers.keys().filter_map(cgroup).collect();
+        for cgroup in &inherited {
+            scope.resume(*cgroup);
+        }
         let judges = Judges::default();
         let tasks = Arc::new(Tasks::new(loaded.map("tasks")?));
         let profiles = Profiles::new(&loaded)?;
         let holds = Holds::new(loaded.map("holds")?);
-        let reader = Reader::start(&loaded, Arc::clone(&judges), sink.clone(), held)?;
-        let links = attach.iter().map(|name| loaded.attach(name)).collect::<Result<Vec<_>, _>>()?;
+        let life = Life::new(loaded.map("agent")?)?;
+        let unheld =
+            counter(&loaded.map("counters")?, COUNTER_UNHELD).saturating_sub(life.told(COUNTER_UNHELD));
+        life.beat();
+        let life = Arc::new(Mutex::new(life));
+        let reader = Reader::start(&loaded, Arc::clone(&life), Arc::clone(&judges), sink.clone(), held)?;
+        let mut attach_to_node = |name: &str| attach_one(&mut loaded, pins.as_mut(), name);
+        let links = attach.iter().map(|name| attach_to_node(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut syscalls = None;
+        if let Some(pins) = &mut pins {
+            if pins.others_have(SYSCALLS) {
+                syscalls = Some(attach_one(&mut loaded, Some(pins), SYSCALLS)?);
+            }
+            pins.replace_others();
+        }
+        let inheritance = pins
+            .as_ref()
+            .is_some_and(|pins| pins.inherited)
+            .then_some(Inherited { containers: inherited.len(), unheld });
         Ok(Programs {
             managed: HashMap::new(),
-            syscalls: None,
+            syscalls,
             links,
             reader,
+            life,
             holds,
             judges,
             tasks,
-            containers: loaded.map("containers")?,
+            containers,
             unified: config.v1_controller.is_none(),
-            scope: Scope::new(&loaded.map("scope_cells")?, loaded.map("nested")?)?,
+            scope,
             profiles,
             objects: Objects::new(&loaded)?,
             symlinks: Symlinks::default(),
             files_judged: attach.contains(&"moat_lsm_open"),
             loaded,
+            pins,
+            inherited,
+            inheritance,
             sink,
         })
+    }
+
+    /// What an agent before this one has left in force.
+    pub fn inheritance(&self) -> Option<Inherited> {
+        self.inheritance
+    }
+
+    /// Every container that runs is in `running`: what an agent before us has left for others goes.
+    pub fn forget_others(&mut self, running: &HashSet<u64>) {
+        let gone: Vec<u64> = self.inherited.difference(running).copied().collect();
+        for cgroup in gone {
+            self.release(cgroup, || {});
+        }
+        let in_force: HashSet<u32> =
+            self.inherited.iter().filter_map(|cgroup| self.profile_of(*cgroup)).collect();
+        self.profiles.forget_others(in_force);
+        if let Some(pins) = &self.pins {
+            pins.replace_all(&self.inherited);
+        }
+        if let Err(error) = self.watch_syscalls() {
+            tracing::warn!(%error, "cannot change which system calls are watched");
+        }
+    }
+
+    /// The number of a container's profile, as the kernel has it.
+    fn profile_of(&self, cgroup: u64) -> Option<u32> {
+        let container = self.containers.lookup(&cgroup.to_ne_bytes(), MapFlags::ANY).ok()??;
+        Container::profile_in(&container)
     }
 
     /// What tasks are to their containers.
@@ -186,10 +253,13 @@ impl Programs {
             _ => None,
         };
         let links = match &profile {
-            Some(profile) => NetworkLinks::attach(&mut self.loaded, scope, profile)?,
+            Some(profile) => NetworkLinks::attach(&mut self.loaded, self.pins.as_mut(), scope, profile)?,
             None => NetworkLinks::default(),
         };
-        before(profile.as_deref().zip(rules))?;
+        if let Err(error) = before(profile.as_deref().zip(rules)) {
+            links.remove();
+            return Err(error);
+        }
         let members = if self.managed.contains_key(&scope.cgroup) { Vec::new() } else { members(scope) };
         self.tasks.adopt(&members, scope.init_pid);
         let generation = rules.map_or(0, |rules| rules.generation);
@@ -201,11 +271,20 @@ impl Programs {
             root_device: kernel_device(device),
             needs: profile.as_ref().map_or(0, |profile| profile.needs()),
         };
-        let before_objects = self.objects.put(scope.cgroup, scope.init_pid, device, profile.as_deref())?;
+        let objects = self.objects.put(scope.cgroup, scope.init_pid, device, profile.as_deref());
+        let before_objects = match objects {
+            Ok(before) => before,
+            Err(error) => {
+                links.remove();
+                return Err(error);
+            }
+        };
         self.scope.enter(scope.cgroup);
-        self.containers
-            .update(&scope.cgroup.to_ne_bytes(), &container.bytes(), MapFlags::ANY)
-            .map_err(|error| ApplyError::Kernel(io_error(&error)))?;
+        let key = scope.cgroup.to_ne_bytes();
+        if let Err(error) = self.containers.update(&key, &container.bytes(), MapFlags::ANY) {
+            links.remove();
+            return Err(ApplyError::Kernel(io_error(&error)));
+        }
         if let Some(directory) = &scope.cgroup_directory
             && self.unified
             && !self.managed.contains_key(&scope.cgroup)
@@ -213,7 +292,13 @@ impl Programs {
             self.scope.adopt(scope.cgroup, directory);
         }
         self.objects.forget(scope.cgroup, before_objects);
-        self.managed.insert(scope.cgroup, Managed { profile, _links: links });
+        if let Some(before) = self.managed.insert(scope.cgroup, Managed { profile, links }) {
+            before.links.remove();
+        }
+        self.inherited.remove(&scope.cgroup);
+        if let Some(pins) = &self.pins {
+            pins.replace_container(scope.cgroup);
+        }
         self.profiles.sweep();
         self.watch_syscalls()?;
         let judge = self.judges.read().ok().and_then(|judges| judges.get(&scope.cgroup).cloned());
@@ -242,13 +327,16 @@ impl Programs {
         });
         match (needed, &self.syscalls) {
             (true, None) => {
-                let link = self
-                    .loaded
-                    .attach("moat_syscall")
+                let link = attach_one(&mut self.loaded, self.pins.as_mut(), SYSCALLS)
                     .map_err(|error| ApplyError::Kernel(std::io::Error::other(error.to_string())))?;
                 self.syscalls = Some(link);
             }
-            (false, Some(_)) => self.syscalls = None,
+            // What an agent before us has put in force may need it.
+            (false, Some(_)) if self.inherited.is_empty() => {
+                if let Some(link) = self.syscalls.take() {
+                    link.remove();
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -263,7 +351,13 @@ impl Programs {
             judges.remove(&cgroup);
         }
         self.objects.release(cgroup);
-        self.managed.remove(&cgroup);
+        self.inherited.remove(&cgroup);
+        if let Some(managed) = self.managed.remove(&cgroup) {
+            managed.links.remove();
+        }
+        if let Some(pins) = &self.pins {
+            pins.replace_container(cgroup);
+        }
         self.profiles.sweep();
         self.holds.let_go(cgroup);
         if let Err(error) = self.watch_syscalls() {
@@ -285,6 +379,23 @@ impl Programs {
     }
 }
 
+/// The program that watches system calls, attached while a rule needs it.
+const SYSCALLS: &str = "moat_syscall";
+
+/// Attaches a program that is for the whole node.
+fn attach_one(loaded: &mut Loaded, pins: Option<&mut Pins>, name: &str) -> Result<Attachment, LoadError> {
+    let link = loaded.attach(name)?;
+    Ok(match pins {
+        Some(pins) => pins.pin(link, name, None)?,
+        None => link.into(),
+    })
+}
+
+/// A key of the map of containers.
+fn cgroup(key: Vec<u8>) -> Option<u64> {
+    Some(u64::from_ne_bytes(key.try_into().ok()?))
+}
+
 /// What the kernel says about a container that ends meanwhile means only that.
 pub(crate) fn or_vanished(scope: &ContainerScope, error: ApplyError) -> ApplyError {
     match fs::metadata(format!("/proc/{}/root", scope.init_pid)) {
@@ -297,6 +408,9 @@ impl Drop for Programs {
     fn drop(&mut self) {
         // No new start may come to wait once those that do have been let go.
         self.links.clear();
+        if let Ok(mut life) = self.life.lock() {
+            life.end();
+        }
         self.holds.let_all_go();
     }
 }

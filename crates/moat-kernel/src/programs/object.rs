@@ -3,10 +3,13 @@
 use std::io;
 use std::time::Duration;
 
-use libbpf_rs::{Link, MapCore, MapHandle, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut};
+use libbpf_rs::{
+    Link, MapCore, MapHandle, MapType, Object, ObjectBuilder, OpenMap, OpenObject, PrintLevel, ProgramMut,
+};
 
 use super::LoadError;
 use super::layout::Settings;
+use super::pins::{Pins, fingerprint};
 
 /// Aligned as ELF readers want it.
 #[repr(align(8))]
@@ -14,17 +17,34 @@ pub(crate) struct Aligned<T: ?Sized>(pub(crate) T);
 
 pub(crate) static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/moat.bpf.o")));
 
-/// The kernel's programs and maps. Dropping it detaches and frees all of them: nothing is pinned.
+/// Opens the object; nothing is in the kernel yet.
+pub(super) fn open(name: &str) -> Result<OpenObject, libbpf_rs::Error> {
+    // What libbpf has to say goes to our log, not to the terminal of whoever runs the agent.
+    libbpf_rs::set_print(Some((PrintLevel::Warn, |_, text| tracing::debug!(libbpf = text.trim_end()))));
+    ObjectBuilder::default().name(name)?.open_memory(&OBJECT.0)
+}
+
+/// Whether agents share the map where it is pinned. Settings are each agent's own; so are buffers, which hold
+/// nothing between two acts, and what is only remembered with files.
+fn is_shared(map: &OpenMap<'_>) -> bool {
+    let name = map.name().to_string_lossy();
+    match map.map_type() {
+        MapType::InodeStorage => false,
+        MapType::PercpuArray => name == "counters",
+        _ => !name.ends_with(".rodata"),
+    }
+}
+
+/// The kernel's programs and maps. Dropping it detaches and frees all of them but what is pinned.
 pub(crate) struct Loaded {
     object: Object,
 }
 
 impl Loaded {
-    /// Loads the named programs into the kernel; attaches none.
-    pub fn load(programs: &[&str], settings: Settings) -> Result<Loaded, LoadError> {
-        // What libbpf has to say goes to our log, not to the terminal of whoever runs the agent.
-        libbpf_rs::set_print(Some((PrintLevel::Warn, |_, text| tracing::debug!(libbpf = text.trim_end()))));
-        let mut open = ObjectBuilder::default().name("moat")?.open_memory(&OBJECT.0)?;
+    /// Loads the named programs into the kernel, over the maps that are pinned and pinning those that are not;
+    /// attaches none.
+    pub fn load(programs: &[&str], settings: Settings, pins: Option<&Pins>) -> Result<Loaded, LoadError> {
+        let mut open = open("moat")?;
         let bytes = settings.bytes();
         for mut map in open.maps_mut() {
             if map.name().to_string_lossy().ends_with(".rodata")
@@ -33,39 +53,40 @@ impl Loaded {
             {
                 *first = bytes;
             }
+            if let Some(pins) = pins
+                && is_shared(&map)
+            {
+                map.set_pin_path(pins.map(&map.name().to_string_lossy()))?;
+            }
         }
         choose(&mut open, programs)?;
         Ok(Loaded { object: open.load()? })
     }
 
     /// A handle on a map of its own.
-    pub fn map(&self, name: &'static str) -> Result<MapHandle, LoadError> {
+    pub fn map(&self, name: &str) -> Result<MapHandle, LoadError> {
         let map = self
             .object
             .maps()
             .find(|map| map.name() == name)
-            .ok_or(LoadError::Missing { kind: "map", name })?;
+            .ok_or_else(|| LoadError::Missing { kind: "map", name: name.to_owned() })?;
         Ok(MapHandle::try_from(&map)?)
     }
 
-    fn program(&mut self, name: &'static str) -> Result<ProgramMut<'_>, LoadError> {
+    fn program(&mut self, name: &str) -> Result<ProgramMut<'_>, LoadError> {
         self.object
             .progs_mut()
             .find(|program| program.name() == name)
-            .ok_or(LoadError::Missing { kind: "program", name })
+            .ok_or_else(|| LoadError::Missing { kind: "program", name: name.to_owned() })
     }
 
-    /// Attaches a tracepoint program.
-    pub fn attach(&mut self, name: &'static str) -> Result<Link, LoadError> {
+    /// Attaches a program to the hook that it is written for.
+    pub fn attach(&mut self, name: &str) -> Result<Link, LoadError> {
         Ok(self.program(name)?.attach()?)
     }
 
     /// Attaches a program to one cgroup directory.
-    pub fn attach_cgroup(
-        &mut self,
-        name: &'static str,
-        directory: &std::fs::File,
-    ) -> Result<Link, LoadError> {
+    pub fn attach_cgroup(&mut self, name: &str, directory: &std::fs::File) -> Result<Link, LoadError> {
         use std::os::fd::AsRawFd;
         Ok(self.program(name)?.attach_cgroup(directory.as_raw_fd())?)
     }
@@ -88,10 +109,23 @@ pub(crate) fn choose(open: &mut OpenObject, programs: &[&str]) -> Result<(), lib
     Ok(())
 }
 
+/// What the shared maps are and mean: an agent can take over those of an agent that says the same of its own.
+pub(crate) fn layout() -> Result<u64, LoadError> {
+    let object = open("moat")?;
+    let shapes = object.maps().filter(is_shared).map(|map| {
+        let shape =
+            [map.map_type() as u32, map.key_size(), map.value_size(), map.max_entries(), map.map_flags()];
+        format!("{} {shape:?}", map.name().display()).into_bytes()
+    });
+    let shapes: Vec<_> = shapes.collect();
+    let meaning = [include_bytes!("../../bpf/maps.h").as_slice(), include_bytes!("../../bpf/scope.h")];
+    Ok(fingerprint(meaning.into_iter().chain(shapes.iter().map(Vec::as_slice))))
+}
+
 /// Loads the programs with all that this kernel allows them.
-pub(crate) fn load(programs: &[&str], settings: Settings) -> Result<Loaded, LoadError> {
+pub(crate) fn load(programs: &[&str], settings: Settings, pins: Option<&Pins>) -> Result<Loaded, LoadError> {
     let signalling = Settings { signals_from_cgroups: true, ..settings };
-    Loaded::load(programs, signalling).or_else(|_| Loaded::load(programs, settings))
+    Loaded::load(programs, signalling, pins).or_else(|_| Loaded::load(programs, settings, pins))
 }
 
 impl std::fmt::Debug for Loaded {
