@@ -20,7 +20,7 @@ pub use capability::{Capabilities, Holding};
 pub use driver::{ApplyError, Driver, Held, Inherited};
 pub use leftovers::leftovers;
 pub use probe::probe;
-pub use programs::pins::{Instance, last_generation, unpin};
+pub use programs::pins::{Instance, last_generation, pinned_profiles, unpin};
 pub use programs::{DriverConfig, LoadError, record_bytes};
 pub use record::{Act, Outcome, RawProcess, Record, Sink};
 pub use scope::ContainerScope;

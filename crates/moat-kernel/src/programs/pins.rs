@@ -276,3 +276,15 @@ pub fn last_generation(instance: &Instance) -> u64 {
     });
     generations.max().unwrap_or_default()
 }
+
+/// The numbers of the sets of rules that are pinned, in force or not.
+pub fn pinned_profiles(instance: &Instance) -> Vec<u32> {
+    let profiles = entries(&instance.folder())
+        .into_iter()
+        .filter_map(|layout| MapHandle::from_pinned_path(layout.join(MAPS).join("profiles")).ok());
+    profiles
+        .flat_map(|map| {
+            map.keys().filter_map(|key| Some(u32::from_ne_bytes(key.try_into().ok()?))).collect::<Vec<_>>()
+        })
+        .collect()
+}

@@ -4,6 +4,7 @@ mod boot;
 mod bypass;
 mod file;
 mod guard;
+pub mod life;
 mod trouble;
 
 use std::any::Any;
@@ -82,7 +83,7 @@ use cases;
 
 /// All cases, those of one suite together.
 pub fn all() -> Vec<Case> {
-    [boot::cases(), guard::cases(), file::cases(), bypass::cases()].into_iter().flatten().collect()
+    [boot::cases(), guard::cases(), file::cases(), bypass::cases(), life::cases()].into_iter().flatten().collect()
 }
 
 /// Why a case cannot be tried on this kernel.
