@@ -157,9 +157,10 @@ impl Programs {
         let tasks = Arc::new(Tasks::new(loaded.map("tasks")?));
         let profiles = Profiles::new(&loaded)?;
         let holds = Holds::new(loaded.map("holds")?);
-        let life = Life::new(loaded.map("agent")?)?;
-        let unheld =
-            counter(&loaded.map("counters")?, COUNTER_UNHELD).saturating_sub(life.told(COUNTER_UNHELD));
+        let mut life = Life::new(loaded.map("agent")?)?;
+        let all_unheld = counter(&loaded.map("counters")?, COUNTER_UNHELD);
+        let unheld = all_unheld.saturating_sub(life.told(COUNTER_UNHELD));
+        life.tell(COUNTER_UNHELD, all_unheld);
         life.beat();
         let life = Arc::new(Mutex::new(life));
         let reader = Reader::start(&loaded, Arc::clone(&life), Arc::clone(&judges), sink.clone(), held)?;

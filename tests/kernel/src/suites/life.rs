@@ -96,7 +96,8 @@ impl Attempts {
         let begun = Arc::new(Barrier::new(2));
         let thread = std::thread::spawn({
             let (stop, refused) = (Arc::clone(&stop), Arc::clone(&refused));
-            let (execution, reading) = (container.session(&[MARK, "/proof/gap"]), container.session(&["/bin/cat", "/etc/secret"]));
+            let (execution, reading) =
+                (container.session(&[MARK, "/proof/gap"]), container.session(&["/bin/cat", "/etc/secret"]));
             let begun = Arc::clone(&begun);
             move || {
                 begun.wait();

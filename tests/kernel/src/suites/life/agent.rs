@@ -130,6 +130,7 @@ fn rules(generation: u64, programs: Vec<String>) -> Arc<RuleSet> {
 }
 
 /// An agent, seen from the case that started it. Dropping it kills it.
+#[derive(Debug)]
 pub struct Agent {
     process: Child,
     orders: ChildStdin,
