@@ -37,7 +37,7 @@ pub struct Instance(String);
 
 impl Instance {
     pub fn of(state: &Path) -> Instance {
-        let state = fs::canonicalize(state).unwrap_or_else(|_| state.to_owned());
+        let state = std::path::absolute(state).unwrap_or_else(|_| state.to_owned());
         // Names in the BPF file system may not have every character that paths have.
         Instance(format!("{:016x}", fingerprint([state.as_os_str().as_bytes()])))
     }
