@@ -69,8 +69,8 @@ Examples:
   moat up --runtime containerd --socket /run/k3s/containerd/containerd.sock
 
 Stops on Ctrl-C or SIGTERM. An agent that dies is started again at once, and the gap is an event.
-Ctrl-C leaves nothing in force. After SIGTERM, as in an upgrade, what the LSM driver holds stays in force until
-the next `moat up` takes over, or `moat uninstall`.")]
+Ctrl-C leaves nothing in force. After SIGTERM, as in an upgrade, what the LSM driver holds stays in
+force until the next `moat up` takes over, or `moat uninstall`.")]
     Up(NodeOptions),
     /// How the agent is doing
     #[command(after_help = "\

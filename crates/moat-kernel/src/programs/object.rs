@@ -125,8 +125,13 @@ pub(crate) fn layout() -> Result<u64, LoadError> {
 /// Loads the programs with all that this kernel allows them.
 pub(crate) fn load(programs: &[&str], settings: Settings, pins: Option<&Pins>) -> Result<Loaded, LoadError> {
     let signalling = Settings { signals_from_cgroups: true, ..settings };
-    Loaded::load(programs, signalling, pins).or_else(|_| Loaded::load(programs, settings, pins))
+    // One program tells, and checking all of them takes the kernel seconds.
+    let signals = programs.contains(&SIGNALS) && Loaded::load(&[SIGNALS], signalling, None).is_ok();
+    Loaded::load(programs, if signals { signalling } else { settings }, pins)
 }
+
+/// A program of cgroups that sends a signal where it may.
+const SIGNALS: &str = "moat_connect4";
 
 impl std::fmt::Debug for Loaded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -15,7 +16,7 @@ use super::{Case, cases};
 use crate::container::{Container, Ended};
 
 pub fn cases() -> Vec<Case> {
-    cases!("life":
+    let cases = cases!("life":
         a_killed_agent_leaves_its_rules_in_force,
         the_next_agent_takes_over_without_a_gap,
         another_layout_is_replaced_without_a_gap,
@@ -23,7 +24,9 @@ pub fn cases() -> Vec<Case> {
         a_start_held_by_a_killed_agent_is_released_by_the_next,
         no_start_waits_for_an_agent_that_has_ended,
         a_new_start_is_judged_once_an_agent_is_back,
-    )
+    );
+    // Each agent's programs are checked by the kernel anew.
+    cases.into_iter().map(|case| case.within(Duration::from_mins(5))).collect()
 }
 
 const MARK: &str = "/usr/bin/mark";

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::container::Container;
 use crate::node::{INIT, command};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// Whose pins these agents leave to each other.
 pub fn instance() -> Instance {
