@@ -20,7 +20,8 @@ use crate::programs::{DriverConfig, LoadError, Programs, or_vanished};
 use crate::{ContainerScope, Sink};
 
 /// Those without which the driver is not used.
-pub(crate) const REQUIRED: &[&str] = &["moat_lsm_exec", "moat_lsm_open"];
+pub(crate) const REQUIRED: &[&str] =
+    &["moat_lsm_exec", "moat_lsm_open", "moat_lsm_map_code", "moat_lsm_protect_code"];
 
 /// The loaded driver. Dropping it lets every held start go on; what it has pinned goes on judging, until the next one
 /// takes over or [`crate::unpin`] removes it.

@@ -58,6 +58,8 @@ struct Maps {
     prefixes: MapHandle,
     numbers: MapHandle,
     addresses: MapHandle,
+    /// Written by [`super::objects`].
+    objects: MapHandle,
 }
 
 /// Containers with equal rules and equal users share a profile.
@@ -118,6 +120,7 @@ impl Profiles {
             prefixes: loaded.map("prefixes")?,
             numbers: loaded.map("numbers")?,
             addresses: loaded.map("addresses")?,
+            objects: loaded.map("objects")?,
         });
         // What an agent before us has written is in force until we have written our own.
         let first = maps.ids().into_iter().max().map_or(1, next_id);
@@ -206,7 +209,7 @@ fn next_id(id: u32) -> u32 {
 impl Maps {
     /// The maps that have a row or more a profile, and where in their keys its number is; those that are written
     /// first come first.
-    fn all(&self) -> [(&MapHandle, usize); 9] {
+    fn all(&self) -> [(&MapHandle, usize); 10] {
         [
             (&self.automata, 4),
             (&self.rules, 0),
@@ -216,6 +219,7 @@ impl Maps {
             (&self.prefixes, 4),
             (&self.numbers, 0),
             (&self.addresses, 4),
+            (&self.objects, 0),
             (&self.heads, 0),
         ]
     }

@@ -83,7 +83,10 @@ use cases;
 
 /// All cases, those of one suite together.
 pub fn all() -> Vec<Case> {
-    [boot::cases(), guard::cases(), file::cases(), bypass::cases(), life::cases()].into_iter().flatten().collect()
+    [boot::cases(), guard::cases(), file::cases(), bypass::cases(), life::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Why a case cannot be tried on this kernel.
