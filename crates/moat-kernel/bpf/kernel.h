@@ -165,13 +165,16 @@ struct cred {
 	kuid_t uid;
 };
 struct thread_info {
-	u32 status;
+	unsigned long flags;
+	u32 status;              /* x86 */
 };
 struct task_struct {
 	struct thread_info thread_info;
+	unsigned int flags;
 	int pid;
 	int tgid;
 	struct task_struct *real_parent;
+	unsigned in_execve : 1;
 	struct task_struct *group_leader;
 	struct mm_struct *mm;
 	struct fs_struct *fs;
@@ -198,14 +201,45 @@ struct user_pt_regs {
 struct pt_regs {
 	struct user_pt_regs user_regs;
 	u64 orig_x0;
+	s32 syscallno;
 };
 #endif
+struct in6_addr {
+	u32 words[4];
+};
+struct bpf_map {
+	u32 id;
+	char name[16];
+};
+struct bpf_prog_aux {
+	char name[16];
+};
+struct bpf_prog {
+	struct bpf_prog_aux *aux;
+};
+struct sock_common {
+	u16 skc_family;
+	u16 skc_num;
+	u32 skc_rcv_saddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+struct sock {
+	struct sock_common __sk_common;
+	u16 sk_type;
+	u16 sk_protocol;
+};
+struct socket {
+	struct sock *sk;
+};
 struct ovl_inode {
 	struct inode vfs_inode;
 	struct dentry *__upperdentry;
 };
 
 #pragma clang attribute pop
+
+struct sockaddr;
+struct user_namespace;
 
 /* Contexts of cgroup programs: a stable interface, no relocation. */
 struct bpf_sock {

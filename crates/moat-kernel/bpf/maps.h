@@ -37,13 +37,19 @@ enum need {
 	NEED_FILE_AUTOMATON = 1 << 14,
 	NEED_ACTOR = 1 << 15,    /* file rules by base name of the acting program */
 	NEED_ACTOR_PATH = 1 << 16,
+	NEED_CALL = 1 << 24,     /* some system call that an LSM hook holds */
+	NEED_CAPABILITY = 1 << 25,
+	NEED_EGRESS = 1 << 26,
+	NEED_LISTEN = 1 << 27,
+	NEED_RAW = 1 << 28,      /* raw and packet sockets */
 };
 
 struct profile {
 	u32 needs;
 	u32 always_offset, always_count;
 	u32 groups;              /* automata of each kind, 8 bits a kind */
-	u64 syscalls[8];         /* bit set: some rule speaks about this system call */
+	u64 traced[8];           /* bit set: this system call is judged as it begins */
+	u64 hooked[8];           /* bit set: this one is judged at LSM hooks */
 };
 
 enum action { ACTION_ALERT = 0, ACTION_BLOCK = 1, ACTION_KILL_PROCESS = 2, ACTION_KILL_POD = 3, ACTION_QUARANTINE = 4 };
@@ -59,7 +65,7 @@ struct rule {
 	u16 arguments_bit;
 	u16 parent_bit;          /* bit of the masks of ancestors, NO_BIT: none */
 	u16 user_bit;
-	u16 protocols;           /* bit 1 << direction * 2 + (UDP ? 1 : 0) */
+	u16 protocols;           /* see protocol_bit() */
 	u16 operations;          /* of file rules: bit 1 << enum operation */
 	u16 actor_bit;           /* of file rules: bit of the masks of acting programs */
 	u16 except_actor_bit;
@@ -115,7 +121,7 @@ struct number_key {
 	u32 kind;
 	u64 number;
 };
-enum number_kind { NUMBER_USER = 1, NUMBER_SYSCALL = 2 };
+enum number_kind { NUMBER_USER = 1, NUMBER_SYSCALL = 2, NUMBER_CAPABILITY = 3 };
 struct address_key {
 	u32 bits;
 	u32 profile;

@@ -26,5 +26,8 @@
 #include "lsm_attributes.h"
 #include "escape.h"
 #include "lsm_paths.h"
+#include "lsm_calls.h"
+#include "lsm_network.h"
+#include "tamper.h"
 
 char LICENSE[] SEC("license") = "GPL";

@@ -8,18 +8,56 @@
 #define AF_INET6 10
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
+#define IPPROTO_DCCP 33
 #define IPPROTO_FRAGMENT 44
+#define IPPROTO_SCTP 132
+#define IPPROTO_UDPLITE 136
+#define PROTOCOL_RAW 255     /* in rules and records: any raw or packet socket */
+#define IPPROTO_MPTCP 262
 #define EGRESS 0
 #define INGRESS 1
+#define LISTEN 2
+
+/* Who judges: what is known of the acting task and what can be done to it. */
+enum judged_from {
+	FROM_PACKET,             /* nothing */
+	FROM_CGROUP,             /* the task is current; older kernels refuse signals here */
+	FROM_HOOK,               /* the task is current */
+};
 
 struct peer {
 	u32 family;
 	u32 address[4];
 	u32 port;                /* that rules are about, host order */
 	u32 source_port;         /* of a packet */
-	u32 protocol;
+	u32 protocol;            /* TCP, UDP or PROTOCOL_RAW */
 	u32 direction;
+	u32 any_port;            /* the kernel will choose one: a rule about any port is about this one */
 };
+
+/* Rules know TCP and UDP: what connects counts as TCP, what sends datagrams as UDP; 0: what has no ports. */
+static __always_inline u32 known_protocol(u32 protocol)
+{
+	switch (protocol) {
+	case IPPROTO_TCP:
+	case IPPROTO_MPTCP:
+	case IPPROTO_SCTP:
+	case IPPROTO_DCCP:
+		return IPPROTO_TCP;
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+		return IPPROTO_UDP;
+	}
+	return 0;
+}
+
+/* The bit of rules' protocols. */
+static __always_inline u32 protocol_bit(struct peer *p)
+{
+	if (p->protocol == PROTOCOL_RAW)
+		return 1u << 8;
+	return 1u << (p->direction * 2 + (p->protocol == IPPROTO_UDP));
+}
 
 struct connection {
 	void *rules;
@@ -27,6 +65,7 @@ struct connection {
 	struct lists lists;
 	u32 protocol_bit;
 	u32 port;
+	u32 any_port;
 	u32 enforced, audited;
 };
 
@@ -73,13 +112,13 @@ static long connection_step(u32 i, struct connection *c)
 		return 0;
 	if (!(rule->protocols & c->protocol_bit))
 		return 0;
-	if (rule->ports_count && !port_listed(c->list, rule->ports_offset, rule->ports_count, c->port))
+	if (rule->ports_count && !c->any_port && !port_listed(c->list, rule->ports_offset, rule->ports_count, c->port))
 		return 0;
 	if (rule->flags & (RULE_EXCEPT_ADDRESS | RULE_EXCEPT_PORT)) {
 		bool address = !(rule->flags & RULE_EXCEPT_ADDRESS) ||
 			       listed(c->list, c->lists.except_offset, c->lists.except_count, rank);
 		bool port = !(rule->flags & RULE_EXCEPT_PORT) ||
-			    port_listed(c->list, rule->except_ports_offset, rule->except_ports_count, c->port);
+			    (!c->any_port && port_listed(c->list, rule->except_ports_offset, rule->except_ports_count, c->port));
 		if (address && port)
 			return 0;
 	}
@@ -100,14 +139,22 @@ static __always_inline void unmap_address(struct peer *p)
 	}
 }
 
+/* Who connects to no address at all means the own host (ip(7), ipv6(7)). */
+static __always_inline void resolve_unspecified(struct peer *p)
+{
+	if (p->address[0] || p->address[1] || p->address[2] || p->address[3])
+		return;
+	p->address[p->family == AF_INET ? 0 : 3] = p->family == AF_INET ? bpf_htonl(0x7f000001) : bpf_htonl(1);
+}
+
 /* 1: goes on; 0: refused. */
-static __noinline int judge_connection(struct peer *p, struct container *c, u64 cgroup, u32 with_task)
+static __noinline int judge_connection(struct peer *p, struct container *c, u64 cgroup, enum judged_from from)
 {
 	if (!p || !c)
 		return 1;
 	struct address_key key = { .bits = 32 + 32 + 128, .profile = c->profile };
 	u32 profile = c->profile;
-	struct connection s = { .enforced = NONE, .audited = NONE, .port = p->port };
+	struct connection s = { .enforced = NONE, .audited = NONE, .port = p->port, .any_port = p->any_port };
 
 	s.rules = bpf_map_lookup_elem(&rules, &profile);
 	s.list = bpf_map_lookup_elem(&rule_lists, &profile);
@@ -122,7 +169,7 @@ static __noinline int judge_connection(struct peer *p, struct container *c, u64 
 	if (!found)
 		return 1;
 	s.lists = *found;
-	s.protocol_bit = 1u << (p->direction * 2 + (p->protocol == IPPROTO_UDP));
+	s.protocol_bit = protocol_bit(p);
 	bpf_loop(s.lists.match_count, connection_step, &s, 0);
 	if (s.enforced == NONE && s.audited == NONE)
 		return 1;
@@ -137,7 +184,7 @@ static __noinline int judge_connection(struct peer *p, struct container *c, u64 
 	}
 	struct record r = { .kind = RECORD_CONNECT };
 	r.outcome = allowed ? OUTCOME_ALLOWED : OUTCOME_DENIED;
-	if (settings.signals_from_cgroups && with_task && action >= ACTION_KILL_PROCESS) {
+	if (action >= ACTION_KILL_PROCESS && (from == FROM_HOOK || (settings.signals_from_cgroups && from == FROM_CGROUP))) {
 		bpf_send_signal(9);
 		r.outcome = OUTCOME_KILLED;
 	}
@@ -151,12 +198,12 @@ static __noinline int judge_connection(struct peer *p, struct container *c, u64 
 	r.address[1] = p->address[1];
 	r.address[2] = p->address[2];
 	r.address[3] = p->address[3];
-	if (with_task) {
+	if (from != FROM_PACKET) {
 		r.pid = bpf_get_current_pid_tgid() >> 32;
 		r.uid = bpf_get_current_uid_gid();
 	}
 	/* What leaves and is allowed has been reported when its socket was connected. */
-	if (!with_task && allowed && p->direction == EGRESS)
+	if (from == FROM_PACKET && allowed && p->direction == EGRESS)
 		return 1;
 	if (within_allowance(cgroup))
 		send(&r, sizeof(r));
@@ -194,8 +241,8 @@ static __always_inline int outgoing(struct bpf_sock_addr *ctx, bool v6, bool mes
 
 	if (!c)
 		return 1;
-	p.protocol = ctx->protocol;
-	if (p.protocol != IPPROTO_TCP && p.protocol != IPPROTO_UDP)
+	p.protocol = known_protocol(ctx->protocol);
+	if (!p.protocol)
 		return 1;
 	p.port = bpf_ntohs(ctx->user_port);
 	if (v6) {
@@ -209,7 +256,8 @@ static __always_inline int outgoing(struct bpf_sock_addr *ctx, bool v6, bool mes
 		p.family = AF_INET;
 		p.address[0] = ctx->user_ip4;
 	}
-	if (c->profile && !judge_connection(&p, c, cgroup, 1))
+	resolve_unspecified(&p);
+	if (c->profile && !judge_connection(&p, c, cgroup, FROM_CGROUP))
 		return 0;
 	if (message) {
 		struct sent_key key = { .cookie = bpf_get_socket_cookie(ctx), .port = p.port };
@@ -232,8 +280,23 @@ int moat_sendmsg4(struct bpf_sock_addr *ctx) { return outgoing(ctx, false, true)
 SEC("cgroup/sendmsg6")
 int moat_sendmsg6(struct bpf_sock_addr *ctx) { return outgoing(ctx, true, true); }
 
-/* Reads the peer of a packet; false where there is nothing to judge: other protocols, later fragments, TCP
- * segments that do not open a connection. */
+/* Whether a packet of a protocol with connections opens one. */
+static __always_inline bool opens(struct __sk_buff *skb, u32 protocol, u32 at)
+{
+	u8 byte = 0;
+	switch (protocol) {
+	case IPPROTO_TCP: /* SYN without ACK (RFC 9293) */
+		return !bpf_skb_load_bytes(skb, at + 13, &byte, 1) && (byte & 0x12) == 0x02;
+	case IPPROTO_SCTP: /* an INIT chunk, which stands alone (RFC 9260) */
+		return !bpf_skb_load_bytes(skb, at + 12, &byte, 1) && byte == 1;
+	case IPPROTO_DCCP: /* DCCP-Request (RFC 4340) */
+		return !bpf_skb_load_bytes(skb, at + 8, &byte, 1) && !(byte & 0x1e);
+	}
+	return true;
+}
+
+/* Reads the peer of a packet; false where there is nothing to judge: other protocols, later fragments, segments
+ * that do not open a connection. */
 static __always_inline bool peer_of_packet(struct __sk_buff *skb, u32 direction, struct peer *p)
 {
 	u8 first = 0, next = 0;
@@ -276,16 +339,9 @@ static __always_inline bool peer_of_packet(struct __sk_buff *skb, u32 direction,
 		}
 		unmap_address(p);
 	}
-	if (next != IPPROTO_TCP && next != IPPROTO_UDP)
+	p->protocol = known_protocol(next);
+	if (!p->protocol || bpf_skb_load_bytes(skb, at, ports, 4) || !opens(skb, next, at))
 		return false;
-	if (bpf_skb_load_bytes(skb, at, ports, 4))
-		return false;
-	if (next == IPPROTO_TCP) {
-		u8 flags = 0;
-		if (bpf_skb_load_bytes(skb, at + 13, &flags, 1) || (flags & 0x12) != 0x02)
-			return false;
-	}
-	p->protocol = next;
 	p->port = bpf_ntohs(ports[1]);
 	p->source_port = bpf_ntohs(ports[0]);
 	return true;
@@ -321,7 +377,7 @@ int moat_packet_out(struct __sk_buff *skb)
 		return 1;
 	if (!c->profile || !peer_of_packet(skb, EGRESS, &p))
 		return 1;
-	return judge_connection(&p, c, cgroup, 0);
+	return judge_connection(&p, c, cgroup, FROM_PACKET);
 }
 
 SEC("cgroup_skb/ingress")
@@ -337,5 +393,5 @@ int moat_packet_in(struct __sk_buff *skb)
 		return 1;
 	if (p.protocol == IPPROTO_UDP && answers(skb, &p))
 		return 1;
-	return judge_connection(&p, c, cgroup, 0);
+	return judge_connection(&p, c, cgroup, FROM_PACKET);
 }

@@ -16,7 +16,7 @@ struct path_buffer {
 	u64 top;                 /* the dentry at which it ended */
 };
 
-enum record_kind { RECORD_EXEC = 1, RECORD_CONNECT = 2, RECORD_SYSCALL = 3, RECORD_FILE_CALL = 4, RECORD_FILE = 5, RECORD_CAPABILITY = 6 };
+enum record_kind { RECORD_EXEC = 1, RECORD_CONNECT = 2, RECORD_SYSCALL = 3, RECORD_FILE_CALL = 4, RECORD_FILE = 5, RECORD_CAPABILITY = 6, RECORD_TAMPER = 7 };
 /* As moat_event::FileOperation counts them. */
 enum operation { OP_READ, OP_WRITE, OP_CREATE, OP_DELETE, OP_RENAME, OP_CHMOD, OP_CHOWN, OP_LINK, OP_TRUNCATE, OP_SETXATTR };
 #define ANY_OPERATION 0xffff

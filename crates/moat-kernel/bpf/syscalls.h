@@ -138,7 +138,8 @@ static __noinline int judge_syscall(struct task_struct *task, struct container *
 	return 0;
 }
 
-#define TS_COMPAT 2
+#define TS_COMPAT 2   /* x86 */
+#define TIF_32BIT 22  /* arm64 */
 
 /* Whether a task is in a system call of another architecture, whose numbers mean something else. */
 static __always_inline bool foreign_call(struct task_struct *task)
@@ -146,7 +147,7 @@ static __always_inline bool foreign_call(struct task_struct *task)
 #if defined(__TARGET_ARCH_x86)
 	return bpf_core_field_exists(task->thread_info.status) && task->thread_info.status & TS_COMPAT;
 #else
-	return false;
+	return task->thread_info.flags >> TIF_32BIT & 1;
 #endif
 }
 
@@ -161,7 +162,7 @@ int BPF_PROG(moat_syscall, struct pt_regs *regs, long id)
 		return 0;
 	u32 profile = c->profile;
 	struct profile *p = bpf_map_lookup_elem(&profiles, &profile);
-	if (!p || !(p->syscalls[(id >> 6) & 7] >> (id & 63) & 1))
+	if (!p || !(p->traced[(id >> 6) & 7] >> (id & 63) & 1))
 		return 0;
 	struct task_state *state = state_of(task);
 	if ((state && state->role == ROLE_RUNTIME) || foreign_call(task))

@@ -12,6 +12,7 @@ use moat_policy::RuleSet;
 
 use crate::driver::{ApplyError, Driver, Held, Inherited};
 use crate::guard::{ARRIVING, CALLS, EXEC, OUTGOING};
+use crate::programs::calls;
 use crate::programs::features::Features;
 use crate::programs::layout::Settings;
 use crate::programs::object::layout;
@@ -22,6 +23,9 @@ use crate::{ContainerScope, Sink};
 /// Those without which the driver is not used.
 pub(crate) const REQUIRED: &[&str] =
     &["moat_lsm_exec", "moat_lsm_open", "moat_lsm_map_code", "moat_lsm_protect_code"];
+/// Attached while rules need them.
+pub(crate) const ON_DEMAND: &[&str] =
+    &["moat_lsm_capable", "moat_lsm_connect", "moat_lsm_bind", "moat_lsm_listen", "moat_lsm_socket"];
 
 /// The loaded driver. Dropping it lets every held start go on; what it has pinned goes on judging, until the next one
 /// takes over or [`crate::unpin`] removes it.
@@ -67,7 +71,9 @@ impl Lsm {
         let other = [EXEC, CALLS, OUTGOING, ARRIVING].concat();
         let loaded = features.load(REQUIRED, &other, settings, pins.as_ref())?;
         // First what judges: a container whose start was held must find it in place.
-        let attach = [features.programs().as_slice(), EXEC].concat();
+        let mut attach = features.programs();
+        attach.retain(|program| !ON_DEMAND.contains(program) && !calls::HOOKS.contains(program));
+        attach.extend(EXEC);
         Programs::start(loaded, &attach, config, pins, sink, held)
     }
 

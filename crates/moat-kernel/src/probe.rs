@@ -103,7 +103,7 @@ fn by_lsm(features: &Features) -> Capabilities {
         ),
     ];
     entries.extend(features.missing.iter().map(|missing| {
-        let hook = &missing.feature.hook;
+        let hook = missing.feature.hook;
         Capability {
             name: format!("{}{hook}", name::HOOK),
             summary: format!("Judge at the hook {hook}"),
@@ -115,7 +115,7 @@ fn by_lsm(features: &Features) -> Capabilities {
     Capabilities {
         kernel_release: release(),
         driver: String::from("lsm"),
-        hooks: features.present.iter().map(|feature| feature.hook.clone()).collect(),
+        hooks: features.present.iter().map(|feature| feature.hook.to_owned()).collect(),
         gap: skipped.unwrap_or_default(),
         entries,
     }

@@ -8,6 +8,7 @@
 pub mod bench;
 pub mod bypass;
 pub mod container;
+pub mod differential;
 pub mod node;
 pub mod protocol;
 pub mod suites;

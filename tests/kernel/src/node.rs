@@ -21,6 +21,8 @@ pub const INIT: &str = "/init";
 pub const IMAGE: &str = "/image";
 pub const MODULES: &str = "/modules";
 pub const SELECTION: &str = "/cases";
+/// What the suites are told besides: `NAME=VALUE`, one a line.
+pub const ENVIRONMENT: &str = "/environment";
 /// What is selected where a shell is wanted instead of cases.
 pub const SHELL: &str = "shell";
 
@@ -130,9 +132,11 @@ impl Suite {
     /// Its messages come through its standard input: what it prints is the console's.
     fn start(suite: &str, cases: &[&str]) -> Result<Suite> {
         let (reader, writer) = std::io::pipe()?;
+        let environment = fs::read_to_string(ENVIRONMENT).context("cannot read the suites' environment")?;
         let process = command(INIT)
             .arg("suite")
             .args(cases)
+            .envs(environment.lines().filter_map(|line| line.split_once('=')))
             .stdin(OwnedFd::from(writer))
             .spawn()
             .with_context(|| format!("cannot start suite {suite}"))?;

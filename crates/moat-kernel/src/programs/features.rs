@@ -2,6 +2,7 @@
 //! verifiers prove. Every program in a section `lsm/HOOK` counts, whoever wrote it.
 
 use std::ffi::CString;
+use std::sync::OnceLock;
 
 use super::LoadError;
 use super::attempt::{has_lsm_hook, try_programs};
@@ -10,10 +11,28 @@ use super::object::{self, Loaded};
 use super::pins::Pins;
 
 /// An LSM program of the object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Feature {
-    pub program: String,
-    pub hook: String,
+    pub program: &'static str,
+    pub hook: &'static str,
+}
+
+/// All of the object, read once.
+fn all() -> Result<&'static [Feature], LoadError> {
+    static ALL: OnceLock<Vec<(String, String)>> = OnceLock::new();
+    static FEATURES: OnceLock<Vec<Feature>> = OnceLock::new();
+    let object = object::open("moat")?;
+    let names = ALL.get_or_init(|| {
+        let hook = |section: &str| {
+            Some(section.strip_prefix("lsm/").or_else(|| section.strip_prefix("lsm.s/"))?.to_owned())
+        };
+        let programs = object.progs().filter_map(|program| {
+            let hook = hook(&program.section().to_string_lossy())?;
+            Some((program.name().to_string_lossy().into_owned(), hook))
+        });
+        programs.collect()
+    });
+    Ok(FEATURES.get_or_init(|| names.iter().map(|(program, hook)| Feature { program, hook }).collect()))
 }
 
 /// A feature that this kernel is without, and why.
@@ -39,22 +58,16 @@ const SUBSTITUTES: &[(&str, &str)] = &[("moat_lsm_chown", "moat_lsm_set_owner")]
 impl Features {
     /// Those whose hooks the kernel has, as its type information tells; nothing is tried.
     pub fn listed() -> Result<Features, LoadError> {
-        let object = object::open("moat")?;
         let mut features = Features::default();
-        for program in object.progs() {
-            let section = program.section().to_string_lossy();
-            let Some(hook) = section.strip_prefix("lsm/").or_else(|| section.strip_prefix("lsm.s/")) else {
-                continue;
-            };
-            let feature =
-                Feature { program: program.name().to_string_lossy().into_owned(), hook: hook.to_owned() };
+        for feature in all()? {
+            let hook = feature.hook;
             if SUBSTITUTES.iter().any(|(_, substitute)| feature.program == *substitute) {
-                features.substitutes.push(feature);
+                features.substitutes.push(*feature);
             } else if CString::new(hook).is_ok_and(|hook| has_lsm_hook(&hook)) {
-                features.present.push(feature);
+                features.present.push(*feature);
             } else {
                 let why = format!("this kernel has no hook {hook}: {}", how_to_get(hook));
-                features.missing.push(Missing { feature, why });
+                features.missing.push(Missing { feature: *feature, why });
             }
         }
         Ok(features)
@@ -65,7 +78,7 @@ impl Features {
     pub fn load(
         &mut self,
         required: &[&str],
-        other: &[&str],
+        other: &[&'static str],
         settings: Settings,
         pins: Option<&Pins>,
     ) -> Result<Loaded, LoadError> {
@@ -76,10 +89,10 @@ impl Features {
         // Checking takes the kernel seconds, so one by one only where not all are taken.
         let (present, refused): (Vec<_>, Vec<_>) = std::mem::take(&mut self.present)
             .into_iter()
-            .map(|feature| (try_programs(&[&feature.program]), feature))
+            .map(|feature| (try_programs(&[feature.program]), feature))
             .partition(|(tried, _)| tried.is_ok());
         self.present.extend(present.into_iter().map(|(_, feature)| feature));
-        let loses_required = refused.iter().any(|(_, feature)| required.contains(&feature.program.as_str()));
+        let loses_required = refused.iter().any(|(_, feature)| required.contains(&feature.program));
         if refused.is_empty() || loses_required {
             return Err(error);
         }
@@ -94,11 +107,11 @@ impl Features {
         object::load(&self.with(other), settings, pins)
     }
 
-    pub fn programs(&self) -> Vec<&str> {
-        self.present.iter().map(|feature| feature.program.as_str()).collect()
+    pub fn programs(&self) -> Vec<&'static str> {
+        self.present.iter().map(|feature| feature.program).collect()
     }
 
-    fn with<'a>(&'a self, other: &[&'a str]) -> Vec<&'a str> {
+    fn with(&self, other: &[&'static str]) -> Vec<&'static str> {
         [self.programs().as_slice(), other].concat()
     }
 }

@@ -3,14 +3,9 @@
 //! the process, after they took effect.
 
 use moat_event::FileOperation;
-use moat_policy::syscalls::{Architecture, syscall_name, syscall_number};
 
+use super::calls::{name, number};
 use super::record_bytes::FileCall;
-
-#[cfg(target_arch = "x86_64")]
-const HERE: Architecture = Architecture::X86_64;
-#[cfg(target_arch = "aarch64")]
-const HERE: Architecture = Architecture::Aarch64;
 
 /// Where a call keeps what it names: argument indices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,16 +77,6 @@ const SHAPES: [Shape; 33] = {
         at("removexattrat", SetXattr, 0, 1),
     ]
 };
-
-/// The number of a system call on this architecture.
-pub(super) fn number(name: &str) -> Option<u32> {
-    syscall_number(name, HERE)
-}
-
-/// The name of a system call on this architecture.
-pub(super) fn name(number: u32) -> Option<&'static str> {
-    syscall_name(number, HERE)
-}
 
 fn shape(number: u32) -> Option<&'static Shape> {
     let name = name(number)?;

@@ -26,6 +26,7 @@ pub(super) enum TextKind {
 pub(super) enum NumberKind {
     User = 1,
     Syscall = 2,
+    Capability = 3,
 }
 
 /// Which automaton (`enum automaton_kind`).

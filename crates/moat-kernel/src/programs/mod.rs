@@ -3,14 +3,17 @@
 //! same maps.
 
 pub(crate) mod attempt;
+pub(crate) mod calls;
 pub(crate) mod features;
 mod file_calls;
+mod foreign_calls;
 mod holds;
 pub(crate) mod layout;
 mod life;
 mod network;
 pub(crate) mod object;
 mod objects;
+mod on_demand;
 pub(crate) mod pins;
 mod profiles;
 mod reader;
@@ -39,6 +42,7 @@ use self::life::Life;
 use self::network::Links as NetworkLinks;
 use self::object::{Loaded, io_error};
 use self::objects::Objects;
+use self::on_demand::{Names, OnDemand};
 use self::pins::{Attachment, Instance, Pins};
 pub(crate) use self::profiles::Profile;
 use self::profiles::Profiles;
@@ -100,7 +104,7 @@ struct Managed {
 pub(crate) struct Programs {
     // In the order in which they must go: first nothing is judged any more, then the reader ends.
     managed: HashMap<u64, Managed>,
-    syscalls: Option<Attachment>,
+    on_demand: OnDemand,
     links: Vec<Attachment>,
     reader: Reader,
     life: Arc<Mutex<Life>>,
@@ -114,8 +118,6 @@ pub(crate) struct Programs {
     profiles: Profiles,
     objects: Objects,
     symlinks: Symlinks,
-    /// By LSM programs, before the act.
-    files_judged: bool,
     loaded: Loaded,
     pins: Option<Pins>,
     /// Containers that an agent before us put rules in force for, and we have not yet.
@@ -126,7 +128,8 @@ pub(crate) struct Programs {
 
 impl Programs {
     /// Starts to read what the loaded programs send, and attaches `attach`, in this order, in place of what an agent
-    /// before us has pinned. Records go to `sink`, container starts that wait to `held`.
+    /// before us has pinned; what else is in `loaded` only while rules need it. Records go to `sink`, container starts
+    /// that wait to `held`.
     pub fn start(
         mut loaded: Loaded,
         attach: &[&str],
@@ -147,6 +150,16 @@ impl Programs {
         for (number, row) in file_calls::rows() {
             calls.update(&number.to_ne_bytes(), &row, MapFlags::ANY)?;
         }
+        let gates = loaded.map("call_gates")?;
+        for (number, hooks) in calls::gates() {
+            gates.update(&number.to_ne_bytes(), &hooks.to_ne_bytes(), MapFlags::ANY)?;
+        }
+        let foreign = loaded.map("foreign_calls")?;
+        for (place, number) in foreign_calls::rows() {
+            foreign.update(&place.to_ne_bytes(), &number.to_ne_bytes(), MapFlags::ANY)?;
+        }
+        only(&loaded.map("agents")?, [std::process::id()])?;
+        only(&loaded.map("own_maps")?, loaded.map_ids()?)?;
         let containers = loaded.map("containers")?;
         let mut scope = Scope::new(&loaded.map("scope_cells")?, loaded.map("nested")?)?;
         let inherited: HashSet<u64> = containers.keys().filter_map(cgroup).collect();
@@ -155,7 +168,7 @@ impl Programs {
         }
         let judges = Judges::default();
         let tasks = Arc::new(Tasks::new(loaded.map("tasks")?));
-        let profiles = Profiles::new(&loaded)?;
+        let profiles = Profiles::new(&loaded, loaded.programs().iter().copied().collect())?;
         let holds = Holds::new(loaded.map("holds")?);
         let mut life = Life::new(loaded.map("agent")?)?;
         let all_unheld = counter(&loaded.map("counters")?, COUNTER_UNHELD);
@@ -164,13 +177,13 @@ impl Programs {
         life.beat();
         let life = Arc::new(Mutex::new(life));
         let reader = Reader::start(&loaded, Arc::clone(&life), Arc::clone(&judges), sink.clone(), held)?;
-        let mut attach_to_node = |name: &str| attach_one(&mut loaded, pins.as_mut(), name);
+        let mut attach_to_node = |name: &str| loaded.attach(pins.as_mut(), name);
         let links = attach.iter().map(|name| attach_to_node(name)).collect::<Result<Vec<_>, _>>()?;
-        let mut syscalls = None;
+        let mut on_demand = OnDemand::default();
         if let Some(pins) = &mut pins {
-            if pins.others_have(SYSCALLS) {
-                syscalls = Some(attach_one(&mut loaded, Some(pins), SYSCALLS)?);
-            }
+            let mut in_use: Names = loaded.programs().iter().copied().collect();
+            in_use.retain(|name| !attach.contains(name) && pins.others_have(name));
+            on_demand.attach(&mut loaded, Some(pins), &in_use)?;
             pins.replace_others();
         }
         let inheritance = pins
@@ -179,7 +192,7 @@ impl Programs {
             .then_some(Inherited { containers: inherited.len(), unheld });
         Ok(Programs {
             managed: HashMap::new(),
-            syscalls,
+            on_demand,
             links,
             reader,
             life,
@@ -192,7 +205,6 @@ impl Programs {
             profiles,
             objects: Objects::new(&loaded)?,
             symlinks: Symlinks::default(),
-            files_judged: attach.contains(&"moat_lsm_open"),
             loaded,
             pins,
             inherited,
@@ -218,9 +230,7 @@ impl Programs {
         if let Some(pins) = &self.pins {
             pins.replace_all(&self.inherited);
         }
-        if let Err(error) = self.watch_syscalls() {
-            tracing::warn!(%error, "cannot change which system calls are watched");
-        }
+        self.detach_unneeded();
     }
 
     /// The number of a container's profile, as the kernel has it.
@@ -257,6 +267,12 @@ impl Programs {
             Some(profile) => NetworkLinks::attach(&mut self.loaded, self.pins.as_mut(), scope, profile)?,
             None => NetworkLinks::default(),
         };
+        if let Some(profile) = &profile
+            && let Err(error) = self.on_demand.attach(&mut self.loaded, self.pins.as_mut(), &profile.programs)
+        {
+            links.remove();
+            return Err(refused(error));
+        }
         if let Err(error) = before(profile.as_deref().zip(rules)) {
             links.remove();
             return Err(error);
@@ -301,7 +317,7 @@ impl Programs {
             pins.replace_container(scope.cgroup);
         }
         self.profiles.sweep();
-        self.watch_syscalls()?;
+        self.detach_unneeded();
         let judge = self.judges.read().ok().and_then(|judges| judges.get(&scope.cgroup).cloned());
         self.holds.adopt(scope.cgroup, &members);
         self.holds.settle(scope, judge.as_ref(), &self.tasks, &self.sink);
@@ -321,26 +337,13 @@ impl Programs {
         }
     }
 
-    /// System calls are watched only while a rule needs it: watching them slows every process of the node.
-    fn watch_syscalls(&mut self) -> Result<(), ApplyError> {
-        let needed = self.managed.values().any(|managed| {
-            managed.profile.as_ref().is_some_and(|profile| profile.watches_syscalls(!self.files_judged))
-        });
-        match (needed, &self.syscalls) {
-            (true, None) => {
-                let link = attach_one(&mut self.loaded, self.pins.as_mut(), SYSCALLS)
-                    .map_err(|error| ApplyError::Kernel(std::io::Error::other(error.to_string())))?;
-                self.syscalls = Some(link);
-            }
-            // What an agent before us has put in force may need it.
-            (false, Some(_)) if self.inherited.is_empty() => {
-                if let Some(link) = self.syscalls.take() {
-                    link.remove();
-                }
-            }
-            _ => {}
+    /// Detaches what no rule needs any more. What an agent before us has put in force may need anything.
+    fn detach_unneeded(&mut self) {
+        if self.inherited.is_empty() {
+            let profiles = self.managed.values().filter_map(|managed| managed.profile.as_ref());
+            let needed = profiles.flat_map(|profile| &profile.programs).copied().collect();
+            self.on_demand.keep(&needed);
         }
-        Ok(())
     }
 
     /// The container is gone; `before` runs when the programs no longer judge it.
@@ -361,9 +364,7 @@ impl Programs {
         }
         self.profiles.sweep();
         self.holds.let_go(cgroup);
-        if let Err(error) = self.watch_syscalls() {
-            tracing::warn!(%error, "cannot change which system calls are watched");
-        }
+        self.detach_unneeded();
     }
 
     /// Sets of rules that are in the kernel now.
@@ -380,21 +381,23 @@ impl Programs {
     }
 }
 
-/// The program that watches system calls, attached while a rule needs it.
-const SYSCALLS: &str = "moat_syscall";
-
-/// Attaches a program that is for the whole node.
-fn attach_one(loaded: &mut Loaded, pins: Option<&mut Pins>, name: &str) -> Result<Attachment, LoadError> {
-    let link = loaded.attach(name)?;
-    Ok(match pins {
-        Some(pins) => pins.pin(link, name, None)?,
-        None => link.into(),
-    })
+/// Makes these the only keys of a set.
+fn only(set: &MapHandle, keys: impl IntoIterator<Item = u32>) -> Result<(), libbpf_rs::Error> {
+    let keys: HashSet<Vec<u8>> = keys.into_iter().map(|key| key.to_ne_bytes().to_vec()).collect();
+    for key in &keys {
+        set.update(key, &[1], MapFlags::ANY)?;
+    }
+    let before: Vec<_> = set.keys().filter(|key| !keys.contains(key)).collect();
+    before.iter().try_for_each(|key| set.delete(key))
 }
 
 /// A key of the map of containers.
 fn cgroup(key: Vec<u8>) -> Option<u64> {
     Some(u64::from_ne_bytes(key.try_into().ok()?))
+}
+
+fn refused(error: LoadError) -> ApplyError {
+    ApplyError::Kernel(std::io::Error::other(error.to_string()))
 }
 
 /// What the kernel says about a container that ends meanwhile means only that.

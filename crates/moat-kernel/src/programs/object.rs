@@ -9,7 +9,7 @@ use libbpf_rs::{
 
 use super::LoadError;
 use super::layout::Settings;
-use super::pins::{Pins, fingerprint};
+use super::pins::{Attachment, Pins, fingerprint};
 
 /// Aligned as ELF readers want it.
 #[repr(align(8))]
@@ -38,12 +38,17 @@ fn is_shared(map: &OpenMap<'_>) -> bool {
 /// The kernel's programs and maps. Dropping it detaches and frees all of them but what is pinned.
 pub(crate) struct Loaded {
     object: Object,
+    programs: Vec<&'static str>,
 }
 
 impl Loaded {
     /// Loads the named programs into the kernel, over the maps that are pinned and pinning those that are not;
     /// attaches none.
-    pub fn load(programs: &[&str], settings: Settings, pins: Option<&Pins>) -> Result<Loaded, LoadError> {
+    pub fn load(
+        programs: &[&'static str],
+        settings: Settings,
+        pins: Option<&Pins>,
+    ) -> Result<Loaded, LoadError> {
         let mut open = open("moat")?;
         let bytes = settings.bytes();
         for mut map in open.maps_mut() {
@@ -60,7 +65,12 @@ impl Loaded {
             }
         }
         choose(&mut open, programs)?;
-        Ok(Loaded { object: open.load()? })
+        Ok(Loaded { object: open.load()?, programs: programs.to_vec() })
+    }
+
+    /// Names of the loaded programs.
+    pub fn programs(&self) -> &[&'static str] {
+        &self.programs
     }
 
     /// A handle on a map of its own.
@@ -73,6 +83,12 @@ impl Loaded {
         Ok(MapHandle::try_from(&map)?)
     }
 
+    /// Ids of all maps.
+    pub fn map_ids(&self) -> Result<Vec<u32>, LoadError> {
+        let id = |map: libbpf_rs::Map<'_>| Ok(map.info()?.info.id);
+        self.object.maps().map(id).collect()
+    }
+
     fn program(&mut self, name: &str) -> Result<ProgramMut<'_>, LoadError> {
         self.object
             .progs_mut()
@@ -81,8 +97,12 @@ impl Loaded {
     }
 
     /// Attaches a program to the hook that it is written for.
-    pub fn attach(&mut self, name: &str) -> Result<Link, LoadError> {
-        Ok(self.program(name)?.attach()?)
+    pub fn attach(&mut self, pins: Option<&mut Pins>, name: &str) -> Result<Attachment, LoadError> {
+        let link = self.program(name)?.attach()?;
+        Ok(match pins {
+            Some(pins) => pins.pin(link, name, None)?,
+            None => link.into(),
+        })
     }
 
     /// Attaches a program to one cgroup directory.
@@ -123,7 +143,11 @@ pub(crate) fn layout() -> Result<u64, LoadError> {
 }
 
 /// Loads the programs with all that this kernel allows them.
-pub(crate) fn load(programs: &[&str], settings: Settings, pins: Option<&Pins>) -> Result<Loaded, LoadError> {
+pub(crate) fn load(
+    programs: &[&'static str],
+    settings: Settings,
+    pins: Option<&Pins>,
+) -> Result<Loaded, LoadError> {
     let signalling = Settings { signals_from_cgroups: true, ..settings };
     // One program tells, and checking all of them takes the kernel seconds.
     let signals = programs.contains(&SIGNALS) && Loaded::load(&[SIGNALS], signalling, None).is_ok();

@@ -13,8 +13,10 @@ use std::thread::JoinHandle;
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
 use moat_policy::{RuleIndex, RuleSet, Users};
 
-use super::layout::{AutomatonKind, NumberKind, automaton_key, number_key, prefix_key, text_key};
+use super::calls::{self, Calls};
+use super::layout::{AutomatonKind, automaton_key, number_key, prefix_key, text_key};
 use super::object::{Loaded, io_error};
+use super::on_demand::Names;
 use super::tables::{ListRef, Tables, need};
 use super::{LoadError, layout};
 use crate::ApplyError;
@@ -32,6 +34,8 @@ const UNUSED: usize = 256;
 #[derive(Debug)]
 pub(super) struct Profiles {
     maps: Arc<Maps>,
+    /// What the driver can attach on demand.
+    programs: Names,
     known: HashMap<Key, Arc<Profile>>,
     next: u32,
     /// To the thread that takes unused profiles away, so that no container's rules wait for that.
@@ -73,12 +77,71 @@ struct Key {
 pub(crate) struct Profile {
     pub id: u32,
     pub index: Arc<RuleIndex>,
+    /// What its rules need attached.
+    pub programs: Names,
     tables: Tables,
+    watched: Watched,
 }
+
+/// How system calls are seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Watched {
+    /// As they begin.
+    pub traced: Calls,
+    /// At LSM hooks.
+    pub hooked: Calls,
+    pub needs: u32,
+}
+
+impl Watched {
+    /// What the rules ask for, where these programs can be attached. Calls that change files are watched for the sake of
+    /// file rules only where nothing better holds those.
+    pub fn new(tables: &Tables, programs: &Names) -> Watched {
+        let held = calls::held_by(&programs.iter().copied().collect::<Vec<_>>());
+        let files_judged = programs.contains(FILES_JUDGED);
+        let mut watched = Watched { needs: tables.needs, ..Watched::default() };
+        for (index, held) in held.into_iter().enumerate() {
+            watched.hooked[index] = tables.calls[index] & held;
+            watched.traced[index] = tables.calls[index] & !held;
+            if !files_judged {
+                watched.traced[index] |= tables.file_calls[index];
+            }
+        }
+        if files_judged {
+            watched.needs &= !need::FILE_CALLS;
+        }
+        if watched.hooked.iter().any(|word| *word != 0) {
+            watched.needs |= need::CALL;
+        }
+        watched
+    }
+
+    /// The programs that see all that.
+    fn programs(&self) -> Names {
+        let mut programs: Names = calls::programs(&self.hooked).collect();
+        if self.traced.iter().any(|word| *word != 0) {
+            programs.insert("moat_syscall");
+        }
+        for (need, needed) in [
+            (need::CAPABILITY, &["moat_lsm_capable"][..]),
+            (need::EGRESS, &["moat_lsm_connect"]),
+            (need::LISTEN, &["moat_lsm_bind", "moat_lsm_listen"]),
+            (need::RAW, &["moat_lsm_socket"]),
+        ] {
+            if self.needs & need != 0 {
+                programs.extend(needed);
+            }
+        }
+        programs
+    }
+}
+
+/// Where this program is, file rules are judged before the act.
+const FILES_JUDGED: &str = "moat_lsm_open";
 
 impl Profile {
     pub fn egress(&self) -> bool {
-        self.tables.egress
+        self.watched.needs & need::EGRESS != 0
     }
 
     pub fn ingress(&self) -> bool {
@@ -87,18 +150,12 @@ impl Profile {
 
     /// What the rules need to know (`enum need`).
     pub fn needs(&self) -> u32 {
-        self.tables.needs
+        self.watched.needs
     }
 
     /// Names and paths in the rules.
     pub(super) fn texts(&self) -> &[(layout::TextKind, Vec<u8>, ListRef)] {
         &self.tables.texts
-    }
-
-    /// Whether some rule needs system calls to be watched; `files`: also those that change files.
-    pub fn watches_syscalls(&self, files: bool) -> bool {
-        let named = self.tables.numbers.iter().any(|(kind, ..)| *kind == NumberKind::Syscall);
-        named || files && self.tables.needs & need::FILE_CALLS != 0
     }
 }
 
@@ -109,7 +166,8 @@ impl std::fmt::Debug for Profile {
 }
 
 impl Profiles {
-    pub fn new(loaded: &Loaded) -> Result<Profiles, LoadError> {
+    /// `programs` are those that are attached always and those that can be on demand.
+    pub fn new(loaded: &Loaded, programs: Names) -> Result<Profiles, LoadError> {
         let maps = Arc::new(Maps {
             heads: loaded.map("profiles")?,
             rules: loaded.map("rules")?,
@@ -141,7 +199,7 @@ impl Profiles {
             }
         })?;
         let (unused, eraser) = (Some(unused), Some(eraser));
-        Ok(Profiles { maps, known: HashMap::new(), next: first, unused, eraser })
+        Ok(Profiles { maps, programs, known: HashMap::new(), next: first, unused, eraser })
     }
 
     /// Takes away what an agent before us has written, but for the profiles that are `in_force`.
@@ -160,7 +218,9 @@ impl Profiles {
         let tables = Tables::compile(rules, users)?;
         let index = RuleIndex::new(Arc::clone(rules), users)
             .map_err(|error| ApplyError::Kernel(io::Error::other(error.to_string())))?;
-        let profile = Profile { id: self.next, index: Arc::new(index), tables };
+        let watched = Watched::new(&tables, &self.programs);
+        let programs = watched.programs().intersection(&self.programs).copied().collect();
+        let profile = Profile { id: self.next, index: Arc::new(index), programs, tables, watched };
         self.next = next_id(self.next);
         if let Err(error) = self.maps.write(&profile) {
             self.maps.erase([&profile]);
@@ -279,7 +339,7 @@ impl Maps {
         for (network, list) in &tables.addresses {
             self.addresses.update(&layout::address_key(id, network), &list.bytes(), any)?;
         }
-        self.heads.update(&outer, &head(tables, groups), any)
+        self.heads.update(&outer, &head(tables, groups, &profile.watched), any)
     }
 
     /// Deletes whatever of the profiles is there; what is not there needs no deleting.
@@ -335,13 +395,13 @@ impl Groups {
 }
 
 /// `struct profile`.
-pub(super) fn head(tables: &Tables, groups: Groups) -> [u8; 80] {
-    let mut bytes = [0; 80];
-    bytes[0..4].copy_from_slice(&tables.needs.to_ne_bytes());
+pub(super) fn head(tables: &Tables, groups: Groups, watched: &Watched) -> [u8; 144] {
+    let mut bytes = [0; 144];
+    bytes[0..4].copy_from_slice(&watched.needs.to_ne_bytes());
     bytes[4..8].copy_from_slice(&tables.always.offset.to_ne_bytes());
     bytes[8..12].copy_from_slice(&tables.always.count.to_ne_bytes());
     bytes[12..16].copy_from_slice(&groups.0.to_ne_bytes());
-    for (index, word) in tables.syscalls.iter().enumerate() {
+    for (index, word) in watched.traced.iter().chain(&watched.hooked).enumerate() {
         bytes[16 + index * 8..24 + index * 8].copy_from_slice(&word.to_ne_bytes());
     }
     bytes

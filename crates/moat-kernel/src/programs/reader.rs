@@ -15,8 +15,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::life::Life;
 use super::object::{Loaded, RING_POLL};
-use super::record_bytes::{Decoded, FileCall, decode};
-use super::{Judges, LoadError, file_calls, holds};
+use super::record_bytes::{Decoded, FileCall, Tampering, decode};
+use super::{Judges, LoadError, calls, file_calls, holds};
 use crate::driver::Held;
 use crate::record::{Act, Outcome, RawProcess, Record};
 use crate::{Sink, process};
@@ -197,13 +197,31 @@ impl State {
     }
 
     fn record(&mut self, bytes: &[u8]) {
-        match decode(bytes, file_calls::name) {
+        match decode(bytes, calls::name) {
             Ok(Decoded::Record(mut record)) => {
+                self.end_refused(&mut record);
                 process::complete(&mut record.process);
                 self.sink.put(record);
             }
             Ok(Decoded::FileCall(call)) => self.file_call(&call),
+            Ok(Decoded::Tampering(tampering)) => tell_tampering(tampering),
             Err(error) => tracing::error!(%error, "the kernel sent bytes that are no record"),
+        }
+    }
+
+    /// Kills a process whose connection was refused by a rule that says so, where the program that refused it could not.
+    fn end_refused(&self, record: &mut Record) {
+        if record.outcome != Outcome::Denied || record.process.pid == 0 {
+            return;
+        }
+        let action = || {
+            let judges = self.judges.read().ok()?;
+            let judge = judges.get(&record.cgroup).filter(|judge| judge.generation == record.generation)?;
+            Some(judge.index.rules().rules.get(record.enforced?)?.action)
+        };
+        if action().is_some_and(|action| action >= RuleAction::KillProcess) && end(record.process.pid).is_ok()
+        {
+            record.outcome = Outcome::Killed;
         }
     }
 
@@ -253,6 +271,18 @@ pub(super) fn counter(counters: &MapHandle, which: u32) -> u64 {
         return 0;
     };
     values.iter().filter_map(|value| value.first_chunk::<8>()).map(|bytes| u64::from_ne_bytes(*bytes)).sum()
+}
+
+/// No rule speaks about it, so that there is no event of a rule: it is said in the log.
+fn tell_tampering(mut tampering: Tampering) {
+    if let Some(moved) = tampering.moved {
+        // The one that moved it has been killed in the kernel; often it is the same.
+        let _ = end(moved);
+    }
+    process::complete(&mut tampering.process);
+    let Tampering { cgroup, what, process, .. } = tampering;
+    let executable = process.executable.escape_ascii();
+    tracing::error!(cgroup, pid = process.pid, uid = process.uid, %executable, "a container tried to {what}");
 }
 
 fn end(pid: u32) -> io::Result<()> {

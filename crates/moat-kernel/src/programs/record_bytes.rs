@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use moat_event::{Direction, FileOperation, Origin, Protocol};
 use moat_policy::activity::FileSource;
+use moat_policy::capabilities::capability_name;
 
 use crate::record::{Act, Outcome, RawProcess, Record};
 
@@ -19,7 +20,28 @@ pub enum Decoded {
     Record(Record),
     /// A system call that changes files; user space decides.
     FileCall(FileCall),
+    Tampering(Tampering),
 }
+
+/// What was refused because it was an act on Moat itself, not because of a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tampering {
+    pub cgroup: u64,
+    pub what: &'static str,
+    pub process: RawProcess,
+    /// A process that was moved out of its container's cgroup.
+    pub moved: Option<u32>,
+}
+
+/// `enum tampering`, from 1.
+const TAMPERINGS: [&str; 6] = [
+    "signal the agent",
+    "trace the agent",
+    "set the agent's limits",
+    "reach a kernel object of Moat's",
+    "remove a pin of Moat's",
+    "leave the container's cgroup",
+];
 
 /// A system call as it began. Paths are as the caller wrote them, each with the directory it starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +132,24 @@ pub fn decode(
         _ => return Err(DecodeError::Range),
     };
     let mut process = RawProcess { pid, parent_pid, uid, ..RawProcess::default() };
+    let acting = |process: &mut RawProcess| {
+        process.executable = first.to_vec();
+        process.arguments = second.to_vec();
+        process.parent_executable = third.to_vec();
+        process.cwd = fourth.to_vec();
+        process.origin = origin(reader.word(44));
+    };
+    if kind == 7 {
+        acting(&mut process);
+        let what = (number as usize).checked_sub(1).and_then(|index| TAMPERINGS.get(index));
+        let moved = reader.long(96) as u32;
+        return Ok(Decoded::Tampering(Tampering {
+            cgroup,
+            what: what.ok_or(DecodeError::Range)?,
+            process,
+            moved: (moved != 0).then_some(moved),
+        }));
+    }
     let act = match kind {
         1 => {
             process.executable = first.to_vec();
@@ -130,19 +170,25 @@ pub fn decode(
             direction: match number & 255 {
                 0 => Direction::Egress,
                 1 => Direction::Ingress,
+                2 => Direction::Listen,
                 _ => return Err(DecodeError::Range),
             },
             protocol: match number >> 8 & 255 {
                 6 => Protocol::Tcp,
                 17 => Protocol::Udp,
+                255 => Protocol::Raw,
                 _ => return Err(DecodeError::Range),
             },
             peer: address(&reader)?,
             port: (number >> 16) as u16,
         },
         3 => {
-            process.executable = first.to_vec();
+            acting(&mut process);
             Act::Syscall { name: syscall_name(number).ok_or(DecodeError::Range)? }
+        }
+        6 => {
+            acting(&mut process);
+            Act::Capability { name: capability_name(number).ok_or(DecodeError::Range)? }
         }
         5 => {
             process.executable = second.to_vec();

@@ -4,10 +4,12 @@
 //! rank order and takes the first rule that agrees. Lists with equal content are stored once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use moat_event::{Direction, Protocol};
 use moat_policy::automaton::{Automaton, AutomatonError, Options};
+use moat_policy::capabilities::capability_number;
 use moat_policy::glob::{Glob, Shape};
 use moat_policy::model::{
     DriftMatcher, ExecutableList, FileMatcher, NetworkMatcher, OriginMatcher, ProcessMatcher, RuleAction,
@@ -15,6 +17,7 @@ use moat_policy::model::{
 use moat_policy::rule_set::Matcher;
 use moat_policy::{EffectiveRule, RuleSet, Users};
 
+use super::calls::{self, Calls};
 use super::file_calls;
 use super::layout::{AutomatonKind, AutomatonTable, GROUPS, NumberKind, TEXT_MAX, TextKind};
 use crate::ApplyError;
@@ -38,6 +41,11 @@ pub(super) mod need {
     pub const FILE_AUTOMATON: u32 = 1 << 14;
     pub const ACTOR: u32 = 1 << 15;
     pub const ACTOR_PATH: u32 = 1 << 16;
+    pub const CALL: u32 = 1 << 24;
+    pub const CAPABILITY: u32 = 1 << 25;
+    pub const EGRESS: u32 = 1 << 26;
+    pub const LISTEN: u32 = 1 << 27;
+    pub const RAW: u32 = 1 << 28;
 }
 
 const NO_BIT: u16 = 0xffff;
@@ -91,8 +99,10 @@ pub(super) struct Rule {
 pub(super) struct Tables {
     pub needs: u32,
     pub always: Span,
-    /// Bit `n`: some rule speaks about system call `n`.
-    pub syscalls: [u64; 8],
+    /// System calls that rules name.
+    pub calls: Calls,
+    /// Those that change files in a way that rules name.
+    pub file_calls: Calls,
     pub rules: Vec<Rule>,
     pub lists: Vec<u32>,
     pub texts: Vec<(TextKind, Vec<u8>, ListRef)>,
@@ -101,7 +111,6 @@ pub(super) struct Tables {
     pub numbers: Vec<(NumberKind, u64, ListRef)>,
     pub addresses: Vec<(IpNet, ListRef)>,
     pub automata: Vec<(AutomatonKind, AutomatonTable)>,
-    pub egress: bool,
     pub ingress: bool,
 }
 
@@ -136,7 +145,8 @@ impl Ranks {
 #[derive(Default)]
 struct Builder {
     needs: u32,
-    syscalls: [u64; 8],
+    named_calls: Calls,
+    file_calls: Calls,
     rules: Vec<Rule>,
     always: BTreeSet<u32>,
     names: BTreeMap<Vec<u8>, Ranks>,
@@ -149,10 +159,11 @@ struct Builder {
     parent_sets: Vec<Vec<String>>,
     actor_sets: Vec<Vec<String>>,
     user_sets: Vec<Vec<String>>,
-    calls: BTreeMap<u64, BTreeSet<u32>>,
+    numbers: BTreeMap<(NumberKind, u64), BTreeSet<u32>>,
     networks: BTreeMap<IpNet, Ranks>,
+    /// Local addresses that rules about listening name.
+    listened: BTreeMap<IpNet, BTreeSet<u32>>,
     lists: Lists,
-    egress: bool,
     ingress: bool,
 }
 
@@ -274,8 +285,7 @@ impl Builder {
             Matcher::Network(matcher) => self.network(rank, &mut row, matcher)?,
             Matcher::Syscalls(names) => self.syscalls(rank, names)?,
             Matcher::File(matcher) => self.file(rank, &mut row, matcher)?,
-            // No program sees one used.
-            Matcher::Capabilities(_) => {}
+            Matcher::Capabilities(names) => self.capabilities(rank, names)?,
         }
         self.rules.push(row);
         Ok(())
@@ -363,30 +373,25 @@ impl Builder {
     }
 
     fn network(&mut self, rank: u32, row: &mut Rule, matcher: &NetworkMatcher) -> Result<(), String> {
-        let shift = match matcher.direction {
-            Direction::Egress => {
-                self.egress = true;
-                0
-            }
-            Direction::Ingress => {
-                self.ingress = true;
-                2
-            }
-            // No program of this driver sees bind and listen.
-            Direction::Listen => return Ok(()),
-        };
         let protocols: &[Protocol] =
             if matcher.protocols.is_empty() { &[Protocol::Tcp, Protocol::Udp] } else { &matcher.protocols };
         for protocol in protocols {
-            row.protocols |= match protocol {
-                Protocol::Tcp => 1 << shift,
-                Protocol::Udp => 2 << shift,
-                // Nor raw sockets made.
-                Protocol::Raw => 0,
+            row.protocols |= protocol_bit(matcher.direction, *protocol);
+            self.needs |= match (matcher.direction, protocol) {
+                (_, Protocol::Raw) => need::RAW,
+                (Direction::Egress, _) => need::EGRESS,
+                (Direction::Listen, _) => need::LISTEN,
+                (Direction::Ingress, _) => 0,
             };
         }
+        self.ingress |= matcher.direction == Direction::Ingress;
         row.ports = self.ports(&matcher.ports)?;
         self.cidrs(rank, &matcher.cidrs, Side::Match)?;
+        if matcher.direction == Direction::Listen {
+            for network in networks(&matcher.cidrs)? {
+                self.listened.entry(network).or_default().insert(rank);
+            }
+        }
         if let Some(except) = &matcher.except {
             if !except.cidrs.is_empty() {
                 row.flags |= flag::EXCEPT_ADDRESS;
@@ -414,24 +419,40 @@ impl Builder {
 
     /// Files the rule under each network; under every address where there is none.
     fn cidrs(&mut self, rank: u32, cidrs: &[String], side: Side) -> Result<(), String> {
-        if cidrs.is_empty() {
-            for network in every_address() {
-                self.networks.entry(network).or_default().add(side, rank);
-            }
-        }
-        for cidr in cidrs {
-            let network = parse_network(cidr)?;
+        for network in networks(cidrs)? {
             self.networks.entry(network).or_default().add(side, rank);
         }
         Ok(())
     }
 
+    /// Who listens on all addresses listens on each that a rule names; on all of IPv6, on IPv4's too (ip(7),
+    /// `IPV6_V6ONLY`).
+    fn unspecified_addresses(&mut self) {
+        for (network, ranks) in &self.listened {
+            let every = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+            for address in every.into_iter().filter(|every| every.is_ipv6() || network.addr().is_ipv4()) {
+                self.networks.entry(IpNet::from(address)).or_default().matches.extend(ranks);
+            }
+        }
+    }
+
     fn syscalls(&mut self, rank: u32, names: &[String]) -> Result<(), String> {
         for name in names {
             let number =
-                file_calls::number(name).ok_or_else(|| format!("system call {name:?} is unknown here"))?;
-            self.watch(number);
-            self.calls.entry(u64::from(number)).or_default().insert(rank);
+                calls::number(name).ok_or_else(|| format!("system call {name:?} is unknown here"))?;
+            calls::add(&mut self.named_calls, number);
+            for number in std::iter::once(number).chain(calls::otherwise(name)) {
+                self.numbers.entry((NumberKind::Syscall, u64::from(number))).or_default().insert(rank);
+            }
+        }
+        Ok(())
+    }
+
+    fn capabilities(&mut self, rank: u32, names: &[String]) -> Result<(), String> {
+        self.needs |= need::CAPABILITY;
+        for name in names {
+            let number = capability_number(name).ok_or_else(|| format!("capability {name:?} is unknown"))?;
+            self.numbers.entry((NumberKind::Capability, u64::from(number))).or_default().insert(rank);
         }
         Ok(())
     }
@@ -442,7 +463,7 @@ impl Builder {
             row.operations |= 1 << *operation as u16;
             for number in file_calls::that_perform(*operation) {
                 self.needs |= need::FILE_CALLS;
-                self.watch(number);
+                calls::add(&mut self.file_calls, number);
             }
         }
         for glob in &matcher.paths {
@@ -489,17 +510,11 @@ impl Builder {
         }
     }
 
-    fn watch(&mut self, number: u32) {
-        if let Some(word) = self.syscalls.get_mut(number as usize / 64) {
-            *word |= 1 << (number % 64);
-        }
-    }
-
     fn finish(mut self, rules: &RuleSet, users: &Users) -> Result<Tables, ApplyError> {
         let mut tables = Tables {
-            syscalls: self.syscalls,
+            calls: self.named_calls,
+            file_calls: self.file_calls,
             rules: std::mem::take(&mut self.rules),
-            egress: self.egress,
             ingress: self.ingress,
             ..Tables::default()
         };
@@ -528,11 +543,12 @@ impl Builder {
                 tables.prefixes.push((kind, prefix, self.lists.ranks(&ranks)));
             }
         }
-        for (number, ranks) in &self.calls {
+        for ((kind, number), ranks) in &self.numbers {
             let span = self.lists.add(ranks.iter().copied().collect());
             let list = ListRef { match_offset: span.offset, match_count: span.count, ..ListRef::default() };
-            tables.numbers.push((NumberKind::Syscall, *number, list));
+            tables.numbers.push((*kind, *number, list));
         }
+        self.unspecified_addresses();
         if !self.networks.is_empty() {
             for (network, ranks) in with_covering(&self.networks) {
                 tables.addresses.push((network, self.lists.ranks(&ranks)));
@@ -778,6 +794,28 @@ fn with_covering(networks: &BTreeMap<IpNet, Ranks>) -> Vec<(IpNet, Ranks)> {
         .collect()
 }
 
+/// The bit of `struct rule`'s protocols.
+fn protocol_bit(direction: Direction, protocol: Protocol) -> u16 {
+    let shift = match direction {
+        Direction::Egress => 0,
+        Direction::Ingress => 2,
+        Direction::Listen => 4,
+    };
+    match protocol {
+        Protocol::Tcp => 1 << shift,
+        Protocol::Udp => 2 << shift,
+        Protocol::Raw => 1 << 8,
+    }
+}
+
+/// These networks; every address where there are none.
+fn networks(cidrs: &[String]) -> Result<Vec<IpNet>, String> {
+    if cidrs.is_empty() {
+        return Ok(every_address().to_vec());
+    }
+    cidrs.iter().map(|cidr| parse_network(cidr)).collect()
+}
+
 fn every_address() -> [IpNet; 2] {
     [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())]
 }
@@ -786,9 +824,7 @@ fn every_address() -> [IpNet; 2] {
 fn parse_network(cidr: &str) -> Result<IpNet, String> {
     let network: IpNet = match cidr.parse() {
         Ok(network) => network,
-        Err(_) => {
-            IpNet::from(cidr.parse::<std::net::IpAddr>().map_err(|_| format!("{cidr:?} is not a network"))?)
-        }
+        Err(_) => IpNet::from(cidr.parse::<IpAddr>().map_err(|_| format!("{cidr:?} is not a network"))?),
     };
     if let IpNet::V6(v6) = network
         && v6.prefix_len() >= 96

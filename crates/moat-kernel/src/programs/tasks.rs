@@ -19,11 +19,6 @@ pub(super) enum Role {
 }
 
 impl Role {
-    /// `struct task_state` of a task that has this role.
-    pub fn state(self) -> [u8; 16] {
-        self.given_to([0; 16])
-    }
-
     /// A task's state with this role: what its program is stays.
     pub fn given_to(self, mut state: [u8; 16]) -> [u8; 16] {
         state[8..12].copy_from_slice(&(self as u32).to_ne_bytes());

@@ -14,7 +14,10 @@ use super::cannot_start;
 use super::initramfs::add_program;
 use super::kernel::output;
 use crate::bypass;
+use crate::differential::world;
 
+/// Sources of the image's own programs.
+const PROGRAMS: &str = "image/programs";
 /// Where the containers find the folders that they mount on.
 const MOUNT_POINTS: [&str; 6] = ["dev", "old", "proc", "proof", "sys", "volume"];
 
@@ -30,13 +33,12 @@ pub fn build(root: &Path, cache: &Path) -> Result<()> {
     }
     fs::set_permissions(root.join("etc/shadow"), fs::Permissions::from_mode(0o600))?;
     busybox(root)?;
-    for source in files(&sources.join("image/programs"))? {
-        let text = fs::read_to_string(&source)?;
-        let flags = text.lines().next().and_then(|line| line.strip_prefix("// gcc: ")).unwrap_or("-static");
-        let program = compile(&[source], flags, &cache.join("programs"))?;
+    for source in files(&sources.join(PROGRAMS))? {
+        let program = compile_program(source, cache)?;
         let name = program.file_name().context("a program without a name")?;
         add_program(&program, root, &Path::new("/usr/bin").join(name))?;
     }
+    world::place(root, &root.join("usr/bin/act"), &root.join("usr/bin/nothing"))?;
     let corpus = sources.join("bypass");
     let mut tricks = vec![corpus.join("tricks.c")];
     for class in bypass::classes(&corpus)? {
@@ -44,6 +46,19 @@ pub fn build(root: &Path, cache: &Path) -> Result<()> {
     }
     let tricks = compile(&tricks, "-static -pthread -DTRICKS_IN_ONE", &cache.join("programs"))?;
     add_program(&tricks, root, Path::new("/opt/bypass/tricks"))
+}
+
+/// A program of the image, compiled.
+pub fn program(name: &str, cache: &Path) -> Result<PathBuf> {
+    let mut sources = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(PROGRAMS))?.into_iter();
+    let source = sources.find(|source| source.file_stem().is_some_and(|stem| stem == name));
+    compile_program(source.with_context(|| format!("no program {name}"))?, cache)
+}
+
+fn compile_program(source: PathBuf, cache: &Path) -> Result<PathBuf> {
+    let text = fs::read_to_string(&source)?;
+    let flags = text.lines().next().and_then(|line| line.strip_prefix("// gcc: ")).unwrap_or("-static");
+    compile(&[source], flags, &cache.join("programs"))
 }
 
 /// Debian's busybox-static with all its applets as links, in `root`/bin.

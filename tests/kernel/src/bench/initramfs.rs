@@ -12,7 +12,7 @@ use tempfile::TempPath;
 use super::kernel::{Kernel, output};
 use super::{cannot_start, image};
 use crate::bypass;
-use crate::node::{IMAGE, INIT, MODULES, SELECTION};
+use crate::node::{ENVIRONMENT, IMAGE, INIT, MODULES, SELECTION};
 
 /// What the suites need of the kernel that is not built into it.
 const WANTED: [&str; 1] = ["overlay"];
@@ -39,6 +39,10 @@ pub fn build(kernel: &Kernel, program: &Path, cases: &[String], cache: &Path) ->
         names.push(name);
     }
     fs::write(inside(root, SELECTION), cases.join("\n"))?;
+    let passed_on = ["MOAT_SEED", "MOAT_CASES"].map(|name| (name, std::env::var(name)));
+    let lines =
+        passed_on.iter().filter_map(|(name, value)| Some(format!("{name}={}\n", value.as_ref().ok()?)));
+    fs::write(inside(root, ENVIRONMENT), lines.collect::<String>())?;
     bypass::copy_to(&inside(root, bypass::IN_GUEST))?;
     pack(root, cache)
 }

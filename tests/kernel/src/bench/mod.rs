@@ -1,7 +1,7 @@
 //! The host's side: from a kernel series and names of cases to verdicts.
 
 mod guest;
-mod image;
+pub mod image;
 mod initramfs;
 mod kernel;
 mod run;

@@ -86,8 +86,10 @@ fn run(name: &str) -> Result<()> {
     let held = stopped && attempt.shown.is_empty();
     match (trick.gap(&release), held) {
         (None, true) => {
-            let told =
-                trick.rules.is_empty() || attempt.records.iter().any(|record| record.enforced.is_some());
+            // No rule speaks about tampering: it is refused whatever the rules say.
+            let told = trick.rules.is_empty()
+                || name.starts_with("tamper/")
+                || attempt.records.iter().any(|record| record.enforced.is_some());
             ensure!(told, "it was stopped, but no record says so: {:?}", attempt.records);
             Ok(())
         }

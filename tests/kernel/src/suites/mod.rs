@@ -2,6 +2,7 @@
 
 mod boot;
 mod bypass;
+mod differential;
 mod file;
 mod guard;
 pub mod life;
@@ -83,7 +84,7 @@ use cases;
 
 /// All cases, those of one suite together.
 pub fn all() -> Vec<Case> {
-    [boot::cases(), guard::cases(), file::cases(), bypass::cases(), life::cases()]
+    [boot::cases(), guard::cases(), file::cases(), differential::cases(), bypass::cases(), life::cases()]
         .into_iter()
         .flatten()
         .collect()

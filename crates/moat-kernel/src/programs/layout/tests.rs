@@ -11,7 +11,7 @@ use moat_policy::activity::FileSource;
 use super::*;
 use crate::programs::object::OBJECT;
 use crate::programs::tables::{Span, Tables};
-use crate::programs::{file_calls, holds, profiles, reader, record_bytes, tasks};
+use crate::programs::{calls, file_calls, holds, profiles, reader, record_bytes, tasks};
 use crate::record::{Act, Outcome};
 
 /// A structure as the compiler laid it out.
@@ -136,11 +136,11 @@ fn containers() {
 
 #[test]
 fn profiles_heads() {
-    let tables = Tables {
+    let tables = Tables { always: Span { offset: 2, count: 3 }, ..Tables::default() };
+    let watched = profiles::Watched {
+        traced: [11, 12, 13, 14, 15, 16, 17, 1 << 63],
+        hooked: [21, 22, 23, 24, 25, 26, 27, 1 << 62],
         needs: 1,
-        always: Span { offset: 2, count: 3 },
-        syscalls: [11, 12, 13, 14, 15, 16, 17, 1 << 63],
-        ..Tables::default()
     };
     let mut groups = profiles::Groups::default();
     for (kind, expected) in [
@@ -154,13 +154,14 @@ fn profiles_heads() {
         }
     }
     assert_eq!(
-        Structure::of("profile").read(&profiles::head(&tables, groups)),
+        Structure::of("profile").read(&profiles::head(&tables, groups, &watched)),
         [
             ("needs", vec![1]),
             ("always_offset", vec![2]),
             ("always_count", vec![3]),
             ("groups", vec![0x01_02_01_03]),
-            ("syscalls", vec![11, 12, 13, 14, 15, 16, 17, 1 << 63]),
+            ("traced", vec![11, 12, 13, 14, 15, 16, 17, 1 << 63]),
+            ("hooked", vec![21, 22, 23, 24, 25, 26, 27, 1 << 62]),
         ]
     );
 }
@@ -328,7 +329,7 @@ fn calls_that_change_files() {
     let structure = Structure::of("file_call");
     let none = u64::from(u8::MAX);
     let row = |name| {
-        let wanted = file_calls::number(name).expect("known here");
+        let wanted = calls::number(name).expect("known here");
         file_calls::rows().find(|(number, _)| *number == wanted).expect("a row").1
     };
     for (name, [directory, path, directory2, path2]) in
@@ -382,7 +383,7 @@ fn records() {
     };
     let record = |decoded| match decoded {
         record_bytes::Decoded::Record(record) => record,
-        record_bytes::Decoded::FileCall(call) => panic!("{call:?}"),
+        other => panic!("{other:?}"),
     };
 
     let exec = record(write(1, 0));

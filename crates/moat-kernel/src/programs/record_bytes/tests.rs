@@ -19,6 +19,7 @@ const ARGUMENTS_TOTAL: usize = 17;
 const NUMBER: usize = 18;
 const FAMILY: usize = 19;
 const ADDRESS: usize = 20;
+const VALUES: usize = 24;
 
 impl Raw {
     /// A record about process 41, child of 40, of user 33, in cgroup 5 under generation 6: rule 2 is enforced
@@ -135,6 +136,12 @@ fn a_connection() {
         *word = u32::from_ne_bytes(octets.try_into().unwrap());
     }
     assert_eq!(record(&incoming).act, act(Direction::Ingress, Protocol::Udp, "2001:db8::5", 65535));
+
+    let listening = connect().with(NUMBER, 443 << 16 | 6 << 8 | 2);
+    assert_eq!(record(&listening).act, act(Direction::Listen, Protocol::Tcp, "10.1.2.3", 443));
+    let mut raw = connect().with(NUMBER, 255 << 8);
+    raw.words[ADDRESS] = 0;
+    assert_eq!(record(&raw).act, act(Direction::Egress, Protocol::Raw, "0.0.0.0", 0));
 }
 
 #[test]
@@ -143,6 +150,23 @@ fn a_system_call() {
     assert_eq!(record.act, Act::Syscall { name: "ptrace" });
     assert_eq!(record.outcome, Outcome::KilledAfter);
     assert_eq!(syscall().with(NUMBER, 102).decode(), Err(DecodeError::Range));
+}
+
+#[test]
+fn a_capability() {
+    let used = syscall().with(KIND, 6).with(NUMBER, 21).with(OUTCOME, 1);
+    assert_eq!(record(&used).act, Act::Capability { name: "SYS_ADMIN" });
+    assert_eq!(record(&used).outcome, Outcome::Denied);
+    assert_eq!(used.with(NUMBER, 41).decode(), Err(DecodeError::Range));
+}
+
+#[test]
+fn tampering() {
+    let moved = syscall().with(KIND, 7).with(NUMBER, 6).with(VALUES, 4711);
+    let Ok(Decoded::Tampering(found)) = moved.decode() else { panic!("{:?}", moved.decode()) };
+    assert_eq!((found.what, found.moved), ("leave the container's cgroup", Some(4711)));
+    assert_eq!(found.process.pid, 41);
+    assert_eq!(moved.with(NUMBER, 0).decode(), Err(DecodeError::Range));
 }
 
 #[test]
@@ -163,7 +187,7 @@ fn a_call_that_changes_files() {
 
 #[test]
 fn fields_out_of_range() {
-    for kind in [0, 7, 0x0100_0001, u32::MAX] {
+    for kind in [0, 8, 0x0100_0001, u32::MAX] {
         assert_eq!(exec().with(KIND, kind).decode(), Err(DecodeError::Kind(kind)));
     }
     for (raw, what) in [
@@ -171,7 +195,7 @@ fn fields_out_of_range() {
         (exec().with(OUTCOME, u32::MAX), "outcome"),
         (exec().with(SOURCE, 3), "source"),
         (connect().with(NUMBER, 443 << 16 | 1 << 8), "protocol"),
-        (connect().with(NUMBER, 443 << 16 | 6 << 8 | 2), "direction"),
+        (connect().with(NUMBER, 443 << 16 | 6 << 8 | 3), "direction"),
         (connect().with(FAMILY, 0), "family"),
         (connect().with(FAMILY, 1), "family"),
         (connect().with(FAMILY, 6), "family"),
@@ -209,6 +233,9 @@ fn texts_come_from(bytes: &[u8], decoded: &Decoded) -> bool {
     let texts = match decoded {
         Decoded::Record(record) => {
             let process = &record.process;
+            [&process.executable, &process.arguments, &process.parent_executable, &process.cwd]
+        }
+        Decoded::Tampering(Tampering { process, .. }) => {
             [&process.executable, &process.arguments, &process.parent_executable, &process.cwd]
         }
         Decoded::FileCall(call) => [&call.path, &call.base, &call.second_path, &call.second_base],

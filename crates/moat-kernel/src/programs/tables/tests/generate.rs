@@ -69,6 +69,7 @@ const NETWORKS: &[&str] = &[
 ];
 const PORTS: &[&str] = &["80", "1-100", "100-1024", "443", "65535", "1-65535"];
 const CALLS: &[&str] = &["ptrace", "bpf", "unshare", "syslog", "mount"];
+const CAPABILITIES: &[&str] = &["CHOWN", "NET_RAW", "SYS_ADMIN", "CHECKPOINT_RESTORE"];
 
 fn some(of: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {
     let most = of.len().min(3);
@@ -129,7 +130,7 @@ fn network() -> impl Strategy<Value = Matcher> {
     let except =
         (rarely(NETWORKS), rarely(PORTS)).prop_map(|(cidrs, ports)| NetworkException { cidrs, ports });
     (
-        select(&[Direction::Egress, Direction::Ingress][..]),
+        select(&[Direction::Egress, Direction::Ingress, Direction::Listen][..]),
         some(NETWORKS),
         some(PORTS),
         subsequence(&[Protocol::Tcp, Protocol::Udp][..], 0..=2),
@@ -138,6 +139,16 @@ fn network() -> impl Strategy<Value = Matcher> {
         .prop_map(|(direction, cidrs, ports, protocols, except)| {
             Matcher::Network(Arc::new(NetworkMatcher { direction, cidrs, ports, protocols, except }))
         })
+}
+
+/// A rule about raw sockets has no other condition.
+fn raw() -> impl Strategy<Value = Matcher> {
+    subsequence(&[Protocol::Tcp, Protocol::Udp][..], 0..=1).prop_map(|mut protocols| {
+        protocols.push(Protocol::Raw);
+        let (cidrs, ports) = (Vec::new(), Vec::new());
+        let direction = Direction::Egress;
+        Matcher::Network(Arc::new(NetworkMatcher { direction, cidrs, ports, protocols, except: None }))
+    })
 }
 
 fn drift() -> impl Strategy<Value = Matcher> {
@@ -166,9 +177,11 @@ fn rule() -> impl Strategy<Value = EffectiveRule> {
     let matcher = prop_oneof![
         5 => process(),
         4 => file(),
-        3 => network(),
+        4 => network(),
+        1 => raw(),
         1 => drift(),
         1 => some(CALLS).prop_map(|names| Matcher::Syscalls(names.into())),
+        1 => some(CAPABILITIES).prop_map(|names| Matcher::Capabilities(names.into())),
     ];
     let action = select(
         &[
@@ -224,6 +237,7 @@ pub(super) enum Act {
     },
     Connect(Connect),
     Syscall(&'static str),
+    Capability(&'static str),
 }
 
 impl Act {
@@ -244,6 +258,7 @@ impl Act {
             }),
             Act::Connect(connect) => Activity::Connect(*connect),
             Act::Syscall(name) => Activity::Syscall(name),
+            Act::Capability(name) => Activity::Capability(name),
         })
     }
 }
@@ -303,6 +318,9 @@ const PEERS: &[&str] = &[
     "::1",
     "fe80::1",
     "::10.1.2.3",
+    "0.0.0.0",
+    "::",
+    "::ffff:0.0.0.0",
 ];
 
 pub(super) fn act() -> impl Strategy<Value = Act> {
@@ -334,7 +352,7 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
             source,
         });
     let connect = (
-        select(&[Direction::Egress, Direction::Ingress][..]),
+        select(&[Direction::Egress, Direction::Ingress, Direction::Listen][..]),
         select(&[Protocol::Tcp, Protocol::Udp][..]),
         select(PEERS),
         select(&[1u16, 80, 100, 101, 443, 65535][..]),
@@ -343,5 +361,18 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
             let peer: IpAddr = peer.parse().expect("an address");
             Act::Connect(Connect { direction, protocol, peer, port })
         });
-    prop_oneof![4 => exec, 4 => file, 3 => connect, 1 => select(CALLS).prop_map(Act::Syscall)]
+    let raw = Connect {
+        direction: Direction::Egress,
+        protocol: Protocol::Raw,
+        peer: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+        port: 0,
+    };
+    prop_oneof![
+        4 => exec,
+        4 => file,
+        4 => connect,
+        1 => Just(Act::Connect(raw)),
+        1 => select(CALLS).prop_map(Act::Syscall),
+        1 => select(CAPABILITIES).prop_map(Act::Capability),
+    ]
 }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use moat_event::{Direction, Origin, Protocol};
 use moat_policy::activity::{Connect, Exec, FileAccess, FileSource};
+use moat_policy::capabilities::capability_number;
 use moat_policy::{Activity, applet};
 
 use super::super::*;
@@ -106,7 +107,7 @@ impl<'a> Kernel<'a> {
             Activity::Connect(connect) => self.connect(connect),
             Activity::Syscall(name) => self.syscall(name),
             Activity::File(access) => self.file(access),
-            Activity::Capability(_) => unreachable!("not seen here"),
+            Activity::Capability(name) => self.capability(name),
         }
     }
 
@@ -214,12 +215,24 @@ impl<'a> Kernel<'a> {
         self.numbers.get(number_key(PROFILE, NumberKind::User, u64::from(uid)).as_slice()).map_or(0, mask)
     }
 
-    /// `judge_syscall`.
+    /// `judge_syscall` and `judge_call`.
     fn syscall(&self, name: &str) -> Ranks {
-        let number = file_calls::number(name).expect("a system call of this architecture");
-        let watched = self.tables.syscalls[number as usize / 64] >> (number % 64) & 1 == 1;
-        let key = number_key(PROFILE, NumberKind::Syscall, u64::from(number));
-        let Some(list) = self.numbers.get(key.as_slice()).filter(|_| watched) else { return (None, None) };
+        let number = calls::number(name).expect("a system call of this architecture");
+        let watched = self.tables.calls[number as usize / 64] >> (number % 64) & 1 == 1;
+        if watched { self.number(NumberKind::Syscall, number) } else { (None, None) }
+    }
+
+    /// `moat_lsm_capable`.
+    fn capability(&self, name: &str) -> Ranks {
+        let number = capability_number(name).expect("a capability");
+        let watched = self.tables.needs & need::CAPABILITY != 0;
+        if watched { self.number(NumberKind::Capability, number) } else { (None, None) }
+    }
+
+    /// `judge_number`.
+    fn number(&self, kind: NumberKind, number: u32) -> Ranks {
+        let key = number_key(PROFILE, kind, u64::from(number));
+        let Some(list) = self.numbers.get(key.as_slice()) else { return (None, None) };
         let mut facts = Facts::default();
         self.consider(&mut facts, list.match_offset, list.match_count);
         ranks(facts.enforced, facts.audited)
@@ -232,10 +245,12 @@ impl<'a> Kernel<'a> {
             IpAddr::V4(_) => connect.peer,
         };
         // The programs are attached only where a rule speaks about their direction.
-        let (attached, shift) = match connect.direction {
-            Direction::Egress => (self.tables.egress, 0),
-            Direction::Ingress => (self.tables.ingress, 2),
-            Direction::Listen => unreachable!("not seen here"),
+        let needs = self.tables.needs;
+        let attached = match (connect.direction, connect.protocol) {
+            (_, Protocol::Raw) => needs & need::RAW != 0,
+            (Direction::Egress, _) => needs & need::EGRESS != 0,
+            (Direction::Ingress, _) => self.tables.ingress,
+            (Direction::Listen, _) => needs & need::LISTEN != 0,
         };
         if !attached {
             return (None, None);
@@ -243,7 +258,7 @@ impl<'a> Kernel<'a> {
         let mut key = address_key(PROFILE, &IpNet::from(peer));
         key[0..4].copy_from_slice(&(64u32 + 128).to_ne_bytes());
         let list = self.addresses.lookup(&key);
-        let protocol = 1 << (shift + u16::from(connect.protocol == Protocol::Udp));
+        let protocol = protocol_bit(connect.direction, connect.protocol);
         let port = u32::from(connect.port);
         let (mut enforced, mut audited) = (None, None);
         for rank in self.list(list.match_offset, list.match_count) {

@@ -1,0 +1,54 @@
+use std::collections::HashSet;
+
+use libbpf_rs::btf::Btf;
+use libbpf_rs::btf::types::Enum;
+
+use super::*;
+use crate::programs::object::OBJECT;
+
+#[test]
+fn hooks_have_the_numbers_that_the_programs_give_them() {
+    let btf = Btf::from_raw("calls", &OBJECT.0).expect("the object opens").expect("the object has BTF");
+    let hooks = btf.type_by_name::<Enum<'_>>("call_hook").expect("enum call_hook");
+    let names: Vec<String> = hooks
+        .iter()
+        .map(|member| member.name.expect("a name").to_string_lossy().replace("HOOK_", "moat_call_"))
+        .collect();
+    assert_eq!(names, HOOKS);
+    assert!(HOOKS.len() <= 64, "a bit for each in call_gates");
+}
+
+#[test]
+fn every_call_and_hook_is_known_and_used_once() {
+    let calls: Vec<_> = ROWS.iter().flat_map(|row| row.calls).collect();
+    assert_eq!(calls.iter().collect::<HashSet<_>>().len(), calls.len());
+    for call in &calls {
+        assert!(moat_policy::syscalls::is_known(call), "{call}");
+    }
+    let hooks: HashSet<_> = ROWS.iter().flat_map(|row| row.hooks).copied().collect();
+    let programs: HashSet<_> = HOOKS.into_iter().filter_map(hook).collect();
+    assert_eq!(hooks, programs);
+}
+
+#[test]
+fn a_call_is_held_where_all_its_hooks_are() {
+    let unshare = number("unshare").expect("known");
+    assert!(contains(&held_by(&["moat_call_capable", "moat_call_cred_prepare"]), unshare));
+    assert!(!contains(&held_by(&["moat_call_capable"]), unshare));
+    let ftruncate = number("ftruncate").expect("known");
+    assert!(
+        contains(&held_by(&["moat_call_path_truncate"]), ftruncate),
+        "older kernels have no file_truncate"
+    );
+    assert_eq!(held_by(&[]), Calls::default());
+}
+
+#[test]
+fn what_a_hook_is_reached_by_otherwise_is_named_by_its_call() {
+    for (call, named) in [("connect", "connect"), ("accept4", "accept"), ("sendmmsg", "sendto")] {
+        let others: Vec<_> = otherwise(call).collect();
+        assert_eq!(others.len(), 1);
+        assert_eq!(name(others[0]), Some(named));
+    }
+    assert_eq!(otherwise("ptrace").count(), 0);
+}
