@@ -6,6 +6,7 @@ use moat_policy::model::{FileMatcher, NetworkMatcher, RuleAction};
 use moat_policy::rule_set::Matcher;
 
 use super::{Capabilities, Holding, name};
+use crate::programs::calls;
 
 /// Hooks that an operation on files is judged at. One in each group must be there.
 const OPERATIONS: &[(FileOperation, &[&[&str]])] = &[
@@ -29,8 +30,7 @@ impl Capabilities {
             Matcher::Drift(_) => return self.drift_by_lsm(),
             Matcher::File(matcher) => (hooks_of(matcher), "the operation fails with EPERM"),
             Matcher::Network(matcher) => return self.network_by_lsm(matcher),
-            // Watched as they begin, by the same programs as in guard.
-            Matcher::Syscalls(_) => return self.syscalls(rule.action).by("lsm"),
+            Matcher::Syscalls(names) => return self.syscalls_by_lsm(names, rule.action),
             Matcher::Capabilities(_) => (vec![&["capable"]], "the use of the capability fails with EPERM"),
         };
         let how = if rule.action == RuleAction::Alert { "reported before the act" } else { how };
@@ -55,20 +55,44 @@ impl Capabilities {
         }
     }
 
+    /// By the hooks that a call cannot get past; others are watched as they begin, as in guard.
+    fn syscalls_by_lsm(&self, names: &[String], action: RuleAction) -> Holding {
+        if action == RuleAction::Alert {
+            return self.syscalls(action).by("lsm");
+        }
+        let row = |name: &String| calls::row(name).filter(|row| row.is_held_at(&self.hooks));
+        let watched: Vec<&str> =
+            names.iter().filter(|name| row(name).is_none()).map(String::as_str).collect();
+        let spared: Vec<String> =
+            names.iter().filter_map(|name| Some(format!("{name}: {}", row(name)?.spared?))).collect();
+        if watched.len() == names.len() {
+            return self.syscalls(action).by("lsm");
+        }
+        let mut weaker = Vec::new();
+        if !watched.is_empty() {
+            weaker.push(format!(
+                "no hook holds {}: the process is killed as the call begins, but the call may still take effect",
+                watched.join(", ")
+            ));
+        }
+        if !spared.is_empty() {
+            weaker.push(format!("no hook sees {}", spared.join("; ")));
+        }
+        let how = "the call fails with EPERM";
+        match self.at_hooks(&[], how) {
+            Holding::Held { driver, .. } if !weaker.is_empty() => {
+                Holding::Degraded { driver, reason: format!("{how}; but {}", weaker.join("; ")) }
+            }
+            other => other,
+        }
+    }
+
     fn drift_by_lsm(&self) -> Holding {
         if !self.has(name::DRIFT) {
             return self.missing(name::DRIFT);
         }
-        match self.at_hooks(&[&["bprm_check_security"]], "execve fails with EPERM") {
-            Holding::Held { driver, detail } => Holding::Degraded {
-                driver,
-                reason: format!(
-                    "{detail}; libraries that a program of the image loads, and scripts that its interpreters read, are not \
-                     judged"
-                ),
-            },
-            other => other,
-        }
+        let needed: &[&[&str]] = &[&["bprm_check_security"], &["mmap_file"], &["file_mprotect"]];
+        self.at_hooks(needed, "execve, and mapping a library, fail with EPERM")
     }
 
     fn network_by_lsm(&self, matcher: &NetworkMatcher) -> Holding {
@@ -178,6 +202,17 @@ mod tests {
         assert!(
             matches!(skipping.holding(&read), Holding::Degraded { reason, .. } if reason.contains("it skips"))
         );
+    }
+
+    #[test]
+    fn system_calls_are_held_by_the_table() {
+        let names = |names: &[&str]| rule(Matcher::Syscalls(names.iter().map(ToString::to_string).collect()));
+        let hooks = capabilities(&["ptrace_access_check", "ptrace_traceme"]);
+        assert!(
+            matches!(hooks.holding(&names(&["ptrace"])), Holding::Held { driver, .. } if driver == "lsm")
+        );
+        let both = hooks.holding(&names(&["ptrace", "getpid"]));
+        assert!(matches!(both, Holding::Degraded { reason, .. } if reason.contains("no hook holds getpid")));
     }
 
     #[test]
