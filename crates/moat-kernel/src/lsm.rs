@@ -23,6 +23,8 @@ use crate::{ContainerScope, Sink};
 /// Those without which the driver is not used.
 pub(crate) const REQUIRED: &[&str] =
     &["moat_lsm_exec", "moat_lsm_open", "moat_lsm_map_code", "moat_lsm_protect_code"];
+/// What no rule has to ask for, and is at no hook of the LSM.
+pub(crate) const MOVES: &[&str] = &["moat_tamper_move"];
 /// Attached while rules need them.
 pub(crate) const ON_DEMAND: &[&str] =
     &["moat_lsm_capable", "moat_lsm_connect", "moat_lsm_bind", "moat_lsm_listen", "moat_lsm_socket"];
@@ -68,12 +70,12 @@ impl Lsm {
     ) -> Result<Programs, LoadError> {
         let settings =
             Settings { v1_controller: config.v1_controller, judged_before: true, ..Settings::default() };
-        let other = [EXEC, CALLS, OUTGOING, ARRIVING].concat();
+        let other = [EXEC, MOVES, CALLS, OUTGOING, ARRIVING].concat();
         let loaded = features.load(REQUIRED, &other, settings, pins.as_ref())?;
         // First what judges: a container whose start was held must find it in place.
         let mut attach = features.programs();
         attach.retain(|program| !ON_DEMAND.contains(program) && !calls::HOOKS.contains(program));
-        attach.extend(EXEC);
+        attach.extend([MOVES, EXEC].concat());
         Programs::start(loaded, &attach, config, pins, sink, held)
     }
 

@@ -40,7 +40,8 @@ fn lsm_features() -> Result<Features, String> {
     attempt::try_lsm()?;
     let mut features = Features::listed().map_err(|error| error.to_string())?;
     let settings = Settings { judged_before: true, ..Settings::default() };
-    let loaded = features.load(lsm::REQUIRED, &[EXEC, CALLS, OUTGOING, ARRIVING].concat(), settings, None);
+    let loaded =
+        features.load(lsm::REQUIRED, &[EXEC, lsm::MOVES, CALLS, OUTGOING, ARRIVING].concat(), settings, None);
     loaded.map(|_| features).map_err(|error| error.to_string())
 }
 
