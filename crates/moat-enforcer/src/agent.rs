@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use moat_kernel::{Capabilities, Driver, Held, Sink};
+use moat_kernel::{Capabilities, Driver, Held, Instance, Sink};
 use moat_wire::control::{ListenError, Listener};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
@@ -71,7 +71,8 @@ impl std::fmt::Debug for Loaded {
     }
 }
 
-/// Runs until `cancel`, or until a part fails. `load` loads the driver that puts its records into the sink
+/// Runs until `cancel`, or until a part fails. What a driver has pinned stays in force, unless `release` was cancelled
+/// too. `load` loads the driver that puts its records into the sink
 /// and announces container starts that wait.
 pub async fn run(
     config: Config,
@@ -83,6 +84,7 @@ pub async fn run(
     + Send
     + 'static,
     cancel: CancellationToken,
+    release: CancellationToken,
 ) -> Result<(), RunError> {
     let started = Instant::now();
     let state = State::lock(&config.state)?;
@@ -93,7 +95,8 @@ pub async fn run(
     let (lines, written) = sync_channel(output::QUEUE);
     let output = Output::start(config.events.clone(), written)?;
     let journal = Arc::new(Journal::new(config.node(), lines));
-    let generations = Arc::new(Generations::default());
+    let instance = Instance::of(&config.state);
+    let generations = Arc::new(Generations::after(moat_kernel::last_generation(&instance)));
     let (watcher, policies) =
         Watcher::open(&config.policies, state.folder(), Arc::clone(&journal), Arc::clone(&generations))?;
 
@@ -108,6 +111,7 @@ pub async fn run(
     let loaded = spawn_blocking(move || load(&place, Sink::new(records), announce)).await?;
     let Loaded { driver, name, probe } = loaded.map_err(RunError::Driver)?;
     let held = forward(announced)?;
+    let inherited = driver.inherited();
     let enforcement = Enforcement::start(driver, Arc::clone(&directory), generations)?;
     tracing::info!(
         driver = name,
@@ -120,6 +124,7 @@ pub async fn run(
     let setting = Setting {
         started,
         restarted_after,
+        inherited,
         driver: name,
         proc: Path::new("/proc").to_owned(),
         journal: Arc::clone(&journal),
@@ -168,7 +173,17 @@ pub async fn run(
     if let Ok(Ok(lost @ 1..)) = timeout(LAST_EVENTS, spawn_blocking(|| output.finish())).await {
         tracing::error!(events = lost, "the last events could not be written");
     }
-    tracing::info!("moat has ended, nothing is left in the kernel");
+    if release.is_cancelled() || name != "lsm" {
+        let removed = spawn_blocking(move || moat_kernel::unpin(&instance)).await?;
+        match removed {
+            Ok(_) => tracing::info!("moat has ended, nothing is left in the kernel"),
+            Err(error) => tracing::error!(%error, "moat has ended, but what it pinned cannot be removed"),
+        }
+    } else {
+        tracing::info!(
+            "moat has ended; what it pinned stays in force until the next agent or `moat uninstall`"
+        );
+    }
     drop(state);
     ended
 }

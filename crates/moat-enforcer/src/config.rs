@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use crate::driver::Choice;
 use crate::events::output::Target;
 use crate::runtime::Kind;
 
@@ -18,6 +19,10 @@ pub struct Config {
     /// Folder for what the agent keeps while it runs and over restarts.
     #[arg(long, value_name = "DIR", env = "MOAT_STATE", default_value = "/run/moat")]
     pub state: PathBuf,
+
+    /// What holds the rules.
+    #[arg(long, value_enum, env = "MOAT_DRIVER", default_value = "auto")]
+    pub driver: Choice,
 
     /// Container runtime: containerd, docker or crio; every one that is there where absent.
     #[arg(long, env = "MOAT_RUNTIME", value_parser = parse_kind)]

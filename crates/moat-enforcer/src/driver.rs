@@ -1,19 +1,34 @@
-//! The driver of this node.
+//! The driver of this node: as asked, or the best that its kernel takes.
 
 use std::error::Error;
 use std::fs;
 use std::sync::mpsc::SyncSender;
 
-use moat_kernel::{DriverConfig, guard::Guard};
-use moat_kernel::{Held, Sink};
+use clap::ValueEnum;
+use moat_kernel::guard::Guard;
+use moat_kernel::lsm::Lsm;
+use moat_kernel::{DriverConfig, Held, Instance, Sink};
 
 use crate::agent::Loaded;
 use crate::runtime::cgroup::{Hierarchy, Layout};
 
-/// Loads the guard.
-pub fn load_guard(
+/// Which driver holds the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Choice {
+    /// `lsm` where the kernel takes it, else `guard`
+    Auto,
+    /// Programs at the hooks of BPF LSM
+    Lsm,
+    /// Permission events, tracepoints and signals
+    Guard,
+}
+
+/// Loads the driver. What it pins is `instance`'s.
+pub fn load_driver(
+    choice: Choice,
     hierarchy: &Hierarchy,
     oci_runtimes: &[String],
+    instance: Instance,
     sink: Sink,
     held: SyncSender<Held>,
 ) -> Result<Loaded, Box<dyn Error + Send + Sync>> {
@@ -23,12 +38,21 @@ pub fn load_guard(
             Some(controller_index(&fs::read_to_string("/proc/cgroups")?, controller)?)
         }
     };
-    let mut config = DriverConfig { v1_controller, ..DriverConfig::default() };
+    let mut config = DriverConfig { v1_controller, instance: Some(instance), ..DriverConfig::default() };
     if !oci_runtimes.is_empty() {
         config.oci_runtimes = oci_runtimes.to_vec();
     }
+    if choice != Choice::Guard {
+        match Lsm::load(&config, sink.clone(), held.clone()) {
+            Ok(lsm) => {
+                return Ok(Loaded { driver: Box::new(lsm), name: "lsm", probe: moat_kernel::probe_lsm });
+            }
+            Err(error) if choice == Choice::Lsm => return Err(error.into()),
+            Err(error) => tracing::info!(%error, "the LSM driver does not load here; guard is used"),
+        }
+    }
     let guard = Guard::load(&config, sink, held)?;
-    Ok(Loaded { driver: Box::new(guard), name: "guard", probe: moat_kernel::probe })
+    Ok(Loaded { driver: Box::new(guard), name: "guard", probe: moat_kernel::probe_guard })
 }
 
 /// The kernel's number of a cgroup v1 controller: `/proc/cgroups` lists them in that order (cgroups(7);

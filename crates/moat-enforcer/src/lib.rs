@@ -23,6 +23,6 @@ mod state;
 
 pub use agent::{Loaded, RunError, run};
 pub use config::Config;
-pub use driver::load_guard;
+pub use driver::{Choice, load_driver};
 pub use events::output::Target;
 pub use state::{State, StateError};

@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use moat_enforcer::runtime::cgroup;
 use moat_enforcer::{Config, State};
+use moat_kernel::Instance;
 use moat_wire::cleanup::Report;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal, setpriority_process};
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,7 +27,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Enforces until it is told to end.
+    /// Enforces until it is told to end. On SIGTERM, what the LSM driver holds stays in force until the next agent
+    /// takes over; on SIGINT, nothing stays.
     Run(Config),
     /// Prints what this kernel can hold, as JSON.
     Probe(Format),
@@ -93,19 +95,22 @@ fn run(config: Config) -> anyhow::Result<()> {
         let cancel = CancellationToken::new();
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let signals = cancel.clone();
+        let release = CancellationToken::new();
+        let (signals, interrupted) = (cancel.clone(), release.clone());
         tokio::spawn(async move {
             tokio::select! {
                 _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+                _ = interrupt.recv() => interrupted.cancel(),
             }
             tracing::info!("ending");
             signals.cancel();
         });
-        let runtimes = config.oci_runtime.clone();
-        let load =
-            move |hierarchy: &_, sink, held| moat_enforcer::load_guard(hierarchy, &runtimes, sink, held);
-        moat_enforcer::run(config, load, cancel).await?;
+        let (choice, runtimes) = (config.driver, config.oci_runtime.clone());
+        let instance = Instance::of(&config.state);
+        let load = move |hierarchy: &_, sink, held| {
+            moat_enforcer::load_driver(choice, hierarchy, &runtimes, instance, sink, held)
+        };
+        moat_enforcer::run(config, load, cancel, release).await?;
         anyhow::Ok(())
     });
     // An output that blocks for ever must not keep the process.
@@ -119,13 +124,14 @@ fn probe() -> anyhow::Result<()> {
 }
 
 fn cleanup(config: &Config) -> anyhow::Result<()> {
-    // Everything that drivers place in the kernel ends with their process; what would still be there is
+    // But for pins, all that drivers place in the kernel ends with their process; what would still be there is
     // somebody else's to look at.
     let state = State::lock(&config.state)?;
+    let removed = moat_kernel::unpin(&Instance::of(&config.state)).context("cannot remove what is pinned")?;
     let left = moat_kernel::leftovers();
     if left.is_empty() {
         state.remove(&config.control())?;
     }
-    println!("{}", serde_json::to_string(&Report { removed: Vec::new(), left })?);
+    println!("{}", serde_json::to_string(&Report { removed, left })?);
     Ok(())
 }

@@ -344,12 +344,26 @@ static __noinline int judge_exec(struct linux_binprm *bprm, struct container *c,
 	return outcome;
 }
 
+static __always_inline bool agent_lives(void)
+{
+	u32 zero = 0;
+	struct agent *a = bpf_map_lookup_elem(&agent, &zero);
+	return a && a->waits && (s64)(bpf_ktime_get_ns() - a->beat) < (s64)AGENT_GONE;
+}
+
 /* A start in a cgroup that the agent does not know yet: the task waits, stopped before its first
- * instruction, until the agent knows. */
+ * instruction, until the agent knows. Without an agent it would wait for ever; it goes on, and the next agent
+ * is told of it. */
 static __always_inline void hold(struct task_struct *task, struct task_state *state, u64 cgroup)
 {
 	u32 pid = BPF_CORE_READ(task, tgid);
 	struct hold held = { .cgroup = cgroup, .started = BPF_CORE_READ(task, group_leader, start_boottime) };
+	if (!agent_lives()) {
+		if (state->role != ROLE_HELD)
+			count(COUNTER_UNHELD);
+		state->role = ROLE_HELD;
+		return;
+	}
 	state->role = ROLE_HELD;
 	if (bpf_map_update_elem(&holds, &pid, &held, BPF_ANY)) {
 		count(COUNTER_HOLDS_FULL);

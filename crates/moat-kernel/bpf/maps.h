@@ -165,6 +165,7 @@ enum counter {
 	COUNTER_HOLDS_FULL,
 	COUNTER_UNREADABLE,      /* arguments that could not be read: judged as matching */
 	COUNTER_SLOTS_TAKEN,     /* acts that were refused because no buffers were free to judge them */
+	COUNTER_UNHELD,          /* container starts that did not wait, for no agent was there */
 	COUNTERS,
 };
 
@@ -321,6 +322,20 @@ struct {
 	__type(key, u32);
 	__type(value, struct hold);
 } holds SEC(".maps");
+
+/* The agent that lets held starts go: without a sign of life no more are held. What it pins outlives it. */
+#define AGENT_GONE 30000000000ull /* ns */
+struct agent {
+	u64 beat;                /* its last sign of life, monotonic time in ns */
+	u64 waits;               /* 0: it has ended */
+	u64 told[COUNTERS];      /* of each counter, what it has told of; read by the next agent */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct agent);
+} agent SEC(".maps");
 
 /* Held starts have a ring of their own, so that no flood of events delays a start. */
 struct {

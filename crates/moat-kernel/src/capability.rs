@@ -18,6 +18,9 @@ pub mod name {
     pub const EGRESS: &str = "network-egress";
     pub const INGRESS: &str = "network-ingress";
     pub const DRIFT: &str = "drift";
+    pub const PINS: &str = "pins";
+    /// Before the name of a hook of the LSM that this kernel is without.
+    pub const HOOK: &str = "hook-";
 }
 
 /// What probing found. Each is available only where a program or mark was really placed.
@@ -25,6 +28,12 @@ pub mod name {
 #[serde(rename_all = "camelCase", default)]
 pub struct Capabilities {
     pub kernel_release: String,
+    /// The driver that this is about: `lsm` or `guard`.
+    pub driver: String,
+    /// Hooks of the LSM at which it judges.
+    pub hooks: Vec<String>,
+    /// Why its programs do not always run; empty where they do.
+    pub gap: String,
     pub entries: Vec<Capability>,
 }
 
@@ -65,7 +74,9 @@ impl Capabilities {
 
     /// How `rule` is held here.
     pub fn holding(&self, rule: &EffectiveRule) -> Holding {
+        let by_lsm = self.driver == "lsm";
         let holding = match &rule.matcher {
+            _ if by_lsm => self.by_lsm(rule),
             Matcher::Process(matcher) => self.process(matcher, rule.action),
             Matcher::Drift(matcher) => self.drift(matcher),
             Matcher::File(matcher) => self.file(matcher, rule.action),
@@ -192,6 +203,8 @@ fn held(detail: &str) -> Holding {
 fn degraded(reason: &str) -> Holding {
     Holding::Degraded { driver: String::from("guard"), reason: reason.to_owned() }
 }
+
+mod lsm;
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! What the agent asks of a driver, whatever holds the rules.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
@@ -19,8 +20,25 @@ pub trait Driver: Send {
     /// The container is gone.
     fn release(&mut self, cgroup: u64);
 
+    /// What an agent before this one has left in force; `None` where there was nothing.
+    fn inherited(&self) -> Option<Inherited> {
+        None
+    }
+
+    /// Every container that runs is in `running`: what an agent before this one has left for others goes.
+    fn forget_others(&mut self, _running: &HashSet<u64>) {}
+
     /// What was lost since the start, by stage.
     fn losses(&self) -> Vec<moat_event::Loss>;
+}
+
+/// What was in force when the agent came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inherited {
+    /// Containers that had rules without an agent.
+    pub containers: usize,
+    /// Container starts that did not wait for rules, for no agent was there.
+    pub unheld: u64,
 }
 
 /// A container start that waits, stopped before its first instruction, for [`Driver::apply`] or

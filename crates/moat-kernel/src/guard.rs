@@ -4,6 +4,7 @@
 //! ([`crate::fanotify`]); kernel programs judge every execution with its arguments before its first
 //! instruction, connections, and system calls ([`crate::programs`]). This module puts both together.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
@@ -14,6 +15,7 @@ use crate::driver::{ApplyError, Driver, Held};
 use crate::fanotify::FilePermissions;
 use crate::programs::layout::Settings;
 use crate::programs::object::load;
+use crate::programs::pins::{Instance, unpin};
 use crate::programs::{DriverConfig, LoadError, Programs, or_vanished};
 use crate::{ContainerScope, Sink};
 
@@ -30,6 +32,7 @@ pub(crate) const ARRIVING: &[&str] = &["moat_packet_in"];
 pub struct Guard {
     files: FilePermissions,
     programs: Programs,
+    instance: Option<Instance>,
 }
 
 impl Guard {
@@ -41,10 +44,11 @@ impl Guard {
         let loaded = load(
             &[EXEC, CALLS, OUTGOING, ARRIVING].concat(),
             Settings { v1_controller: config.v1_controller, ..Settings::default() },
+            None,
         )?;
-        let programs = Programs::start(loaded, EXEC, config, sink.clone(), held)?;
+        let programs = Programs::start(loaded, EXEC, config, None, sink.clone(), held)?;
         let files = FilePermissions::new(sink, programs.tasks() as Arc<_>)?;
-        Ok(Guard { files, programs })
+        Ok(Guard { files, programs, instance: config.instance.clone() })
     }
 
     fn put(&mut self, scope: &ContainerScope, rules: Option<&Arc<RuleSet>>) -> Result<(), ApplyError> {
@@ -80,6 +84,15 @@ impl Driver for Guard {
     fn release(&mut self, cgroup: u64) {
         let files = &mut self.files;
         self.programs.release(cgroup, || files.release(cgroup));
+    }
+
+    fn forget_others(&mut self, _running: &HashSet<u64>) {
+        // The LSM driver may have been used before.
+        if let Some(instance) = &self.instance
+            && let Err(error) = unpin(instance)
+        {
+            tracing::warn!(%error, "cannot remove what an agent before this one has pinned");
+        }
     }
 
     fn losses(&self) -> Vec<Loss> {

@@ -17,9 +17,10 @@ pub mod scope;
 pub mod users;
 
 pub use capability::{Capabilities, Holding};
-pub use driver::{ApplyError, Driver, Held};
+pub use driver::{ApplyError, Driver, Held, Inherited};
 pub use leftovers::leftovers;
-pub use probe::probe;
+pub use probe::{probe, probe_guard, probe_lsm};
+pub use programs::pins::{Instance, last_generation, pinned_profiles, unpin};
 pub use programs::{DriverConfig, LoadError, record_bytes};
 pub use record::{Act, Outcome, RawProcess, Record, Sink};
 pub use scope::ContainerScope;

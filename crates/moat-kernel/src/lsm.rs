@@ -3,74 +3,80 @@
 //! Everything is judged in the kernel, before the act, by the same tables as in the guard driver. The tracepoint
 //! programs only hold container starts and tell what each task is to its container.
 
-mod files;
-
-use std::ffi::CString;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use moat_event::Loss;
 use moat_policy::RuleSet;
 
-use crate::driver::{ApplyError, Driver, Held};
+use crate::driver::{ApplyError, Driver, Held, Inherited};
 use crate::guard::{ARRIVING, CALLS, EXEC, OUTGOING};
+use crate::programs::calls;
+use crate::programs::features::Features;
 use crate::programs::layout::Settings;
-use crate::programs::object::load;
+use crate::programs::object::layout;
+use crate::programs::pins::Pins;
 use crate::programs::{DriverConfig, LoadError, Programs, or_vanished};
-use crate::programs::{attempt, calls};
 use crate::{ContainerScope, Sink};
 
 /// Those without which the driver is not used.
-pub(crate) const JUDGES: &[&str] = &["moat_lsm_exec", "moat_lsm_map_code", "moat_lsm_protect_code"];
-/// What no rule has to ask for.
-pub(crate) const TAMPER: &[&str] = &[
-    "moat_tamper_kill",
-    "moat_tamper_sigio",
-    "moat_tamper_trace",
-    "moat_tamper_limit",
-    "moat_tamper_map",
-    "moat_tamper_program",
-    "moat_tamper_link",
-    "moat_tamper_unlink",
-    "moat_tamper_rmdir",
-    "moat_tamper_rename",
-    "moat_tamper_clone",
-    "moat_tamper_move",
-];
+pub(crate) const REQUIRED: &[&str] =
+    &["moat_lsm_exec", "moat_lsm_open", "moat_lsm_map_code", "moat_lsm_protect_code"];
+/// What no rule has to ask for, and is at no hook of the LSM.
+pub(crate) const MOVES: &[&str] = &["moat_tamper_move"];
 /// Attached while rules need them.
 pub(crate) const ON_DEMAND: &[&str] =
     &["moat_lsm_capable", "moat_lsm_connect", "moat_lsm_bind", "moat_lsm_listen", "moat_lsm_socket"];
 
-/// The loaded driver. Dropping it leaves nothing in the kernel and lets every held start go on.
+/// The loaded driver. Dropping it lets every held start go on; what it has pinned goes on judging, until the next one
+/// takes over or [`crate::unpin`] removes it.
 #[derive(Debug)]
 pub struct Lsm {
     programs: Programs,
 }
 
-/// Those of system calls that this kernel has the hooks of; `files`: the programs that it takes for files.
-fn call_hooks(files: &[&str]) -> Vec<&'static str> {
-    let taken = |hook: &str| match hook {
-        "path_chown" => files.contains(&files::OWNER),
-        hook => CString::new(hook).is_ok_and(|hook| attempt::has_lsm_hook(&hook)),
-    };
-    calls::HOOKS.into_iter().filter(|program| calls::hook(program).is_some_and(taken)).collect()
-}
-
 impl Lsm {
-    /// Loads the programs and starts reading. Records go to `sink`, container starts that wait to `held`.
+    /// Loads the programs that this kernel takes and starts reading, in place of what an agent before this one has
+    /// pinned. Records go to `sink`, container starts that wait to `held`.
     ///
     /// # Errors
-    /// When this kernel refuses a program; nothing is left loaded then.
+    /// When this kernel refuses a program that is needed; what was there before stays as it was.
     pub fn load(config: &DriverConfig, sink: Sink, held: SyncSender<Held>) -> Result<Lsm, LoadError> {
-        let files = files::programs();
-        let loaded = load(
-            &[JUDGES, &files, TAMPER, EXEC, CALLS, OUTGOING, ARRIVING, ON_DEMAND, &call_hooks(&files)]
-                .concat(),
-            Settings { v1_controller: config.v1_controller, judged_before: true, ..Settings::default() },
-        )?;
+        let mut features = Features::listed()?;
+        let layout = layout()?;
+        let pins = config.instance.as_ref().map(|instance| Pins::open(instance, layout)).transpose();
+        let pins = pins.unwrap_or_else(|error| {
+            tracing::warn!(%error, "nothing can be pinned: enforcement will end with this agent");
+            None
+        });
+        let abandon = pins.as_ref().map(Pins::abandonment);
+        let programs = Lsm::start(&mut features, config, pins, sink, held);
+        if let (Err(_), Some(abandon)) = (&programs, abandon) {
+            abandon();
+        }
+        for missing in &features.missing {
+            tracing::info!(hook = missing.feature.hook, why = missing.why, "a hook is not used");
+        }
+        Ok(Lsm { programs: programs? })
+    }
+
+    fn start(
+        features: &mut Features,
+        config: &DriverConfig,
+        pins: Option<Pins>,
+        sink: Sink,
+        held: SyncSender<Held>,
+    ) -> Result<Programs, LoadError> {
+        let settings =
+            Settings { v1_controller: config.v1_controller, judged_before: true, ..Settings::default() };
+        let other = [EXEC, MOVES, CALLS, OUTGOING, ARRIVING].concat();
+        let loaded = features.load(REQUIRED, &other, settings, pins.as_ref())?;
         // First what judges: a container whose start was held must find it in place.
-        let programs = Programs::start(loaded, &[JUDGES, &files, TAMPER, EXEC].concat(), config, sink, held)?;
-        Ok(Lsm { programs })
+        let mut attach = features.programs();
+        attach.retain(|program| !ON_DEMAND.contains(program) && !calls::HOOKS.contains(program));
+        attach.extend([MOVES, EXEC].concat());
+        Programs::start(loaded, &attach, config, pins, sink, held)
     }
 
     fn put(&mut self, scope: &ContainerScope, rules: Option<&Arc<RuleSet>>) -> Result<(), ApplyError> {
@@ -89,6 +95,14 @@ impl Driver for Lsm {
 
     fn release(&mut self, cgroup: u64) {
         self.programs.release(cgroup, || {});
+    }
+
+    fn inherited(&self) -> Option<Inherited> {
+        self.programs.inheritance()
+    }
+
+    fn forget_others(&mut self, running: &HashSet<u64>) {
+        self.programs.forget_others(running);
     }
 
     fn losses(&self) -> Vec<Loss> {

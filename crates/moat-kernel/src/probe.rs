@@ -1,6 +1,8 @@
 //! Asks the kernel what it can hold, by trying: each program is really loaded, each mark really placed, on
 //! nothing but our own. A list in securityfs proves nothing.
 
+mod configuration;
+
 use std::path::Path;
 
 use rustix::system::uname;
@@ -8,11 +10,130 @@ use rustix::system::uname;
 use crate::capability::{Capabilities, Capability, name};
 use crate::fanotify;
 use crate::guard::{ARRIVING, CALLS, EXEC, OUTGOING};
+use crate::lsm;
 use crate::programs::attempt;
+use crate::programs::features::Features;
+use crate::programs::layout::Settings;
+use crate::programs::pins::try_pinning;
 
-/// Tries everything once. Nothing stays loaded or marked.
+/// What the best driver of this kernel is able to. Nothing stays loaded or marked.
 pub fn probe() -> Capabilities {
-    let lsm = attempt::try_lsm();
+    match lsm_features() {
+        Ok(features) => by_lsm(&features),
+        Err(why) => by_guard(&why),
+    }
+}
+
+/// What the LSM driver is able to here.
+pub fn probe_lsm() -> Capabilities {
+    lsm_features().map_or_else(|why| by_guard(&why), |features| by_lsm(&features))
+}
+
+/// What guard is able to here.
+pub fn probe_guard() -> Capabilities {
+    let lsm = lsm_features().map(|_| String::from("the LSM driver would load here: `--driver auto` uses it"));
+    by_guard(&lsm.unwrap_or_else(|why| why))
+}
+
+/// What the LSM driver would use, where it loads.
+fn lsm_features() -> Result<Features, String> {
+    attempt::try_lsm()?;
+    let mut features = Features::listed().map_err(|error| error.to_string())?;
+    let settings = Settings { judged_before: true, ..Settings::default() };
+    let loaded =
+        features.load(lsm::REQUIRED, &[EXEC, lsm::MOVES, CALLS, OUTGOING, ARRIVING].concat(), settings, None);
+    loaded.map(|_| features).map_err(|error| error.to_string())
+}
+
+fn by_lsm(features: &Features) -> Capabilities {
+    let cgroup2 = cgroup2_mounted();
+    let available = |name, summary, detail: &str| entry(name, summary, "lsm", Ok(detail.to_owned()));
+    let skipped = configuration::skips_programs();
+    let judged = |hooks: &str| match &skipped {
+        None => format!("{hooks}: EPERM before the act"),
+        Some(why) => format!("{hooks}: EPERM before the act; but {why}"),
+    };
+    let pinning = try_pinning();
+    let mut entries = vec![
+        available(name::LSM, "Refuse in the kernel, before the act, by every hook", "BPF LSM programs load"),
+        available(
+            name::EXEC_REFUSE,
+            "Refuse executions by name, path, parent and user",
+            &judged("hook bprm_check_security"),
+        ),
+        available(name::EXEC_KILL, "Refuse executions by arguments", &judged("hook bprm_check_security")),
+        available(
+            name::START,
+            "Hold a container's first program until its rules are in force",
+            "tracepoint sched_process_exec and SIGSTOP",
+        ),
+        available(name::FILE_OPEN, "Refuse opening files for reading and writing", &judged("hook file_open")),
+        available(
+            name::FILE_CHANGE,
+            "Refuse create, delete, rename, chmod, chown, link, truncate and setxattr",
+            &judged("a hook for each, and those that are missing below"),
+        ),
+        available(
+            name::SYSCALL,
+            "End processes that make a forbidden system call",
+            "tracepoint sys_enter and SIGKILL: the call itself may still take effect",
+        ),
+        entry(
+            name::EGRESS,
+            "Refuse connections and datagrams to networks and ports",
+            "lsm",
+            cgroup2.clone().map(|()| String::from("cgroup connect and sendmsg programs: EPERM")),
+        ),
+        entry(
+            name::INGRESS,
+            "Drop arriving connections and datagrams",
+            "lsm",
+            cgroup2.map(|()| String::from("cgroup packet program")),
+        ),
+        entry(
+            name::DRIFT,
+            "Tell programs that did not come with the image",
+            "lsm",
+            overlay().map(|()| String::from("the overlay file system's upper layer, read in the kernel")),
+        ),
+        entry(
+            name::PINS,
+            "Keep enforcing while no agent runs",
+            "lsm",
+            pinning.map(|()| String::from("programs and maps pinned below /sys/fs/bpf/moat")),
+        ),
+    ];
+    entries.extend(features.missing.iter().map(|missing| {
+        let hook = missing.feature.hook;
+        Capability {
+            name: format!("{}{hook}", name::HOOK),
+            summary: format!("Judge at the hook {hook}"),
+            available: false,
+            driver: String::new(),
+            detail: missing.why.clone(),
+        }
+    }));
+    Capabilities {
+        kernel_release: release(),
+        driver: String::from("lsm"),
+        hooks: features.present.iter().map(|feature| feature.hook.to_owned()).collect(),
+        gap: skipped.unwrap_or_default(),
+        entries,
+    }
+}
+
+fn overlay() -> Result<(), String> {
+    attempt::overlay_layout_known().then_some(()).ok_or_else(|| {
+        String::from("the kernel tells no layout of overlayfs: load the module (`modprobe overlay`)")
+    })
+}
+
+fn release() -> String {
+    uname().release().to_string_lossy().into_owned()
+}
+
+/// `lsm`: why the LSM driver is not used.
+fn by_guard(lsm: &str) -> Capabilities {
     // All at once where they all load, for checking them is what takes the time.
     let all = attempt::try_programs(&[EXEC, CALLS, OUTGOING, ARRIVING].concat());
     let [exec, calls, outgoing, arriving] = [EXEC, CALLS, OUTGOING, ARRIVING]
@@ -20,16 +141,12 @@ pub fn probe() -> Capabilities {
     let permission = fanotify::try_permission_events();
     let cgroup2 = cgroup2_mounted();
     let with_cgroup2 = |tried: Result<(), String>| tried.and_then(|()| cgroup2.clone());
-    let overlay = attempt::overlay_layout_known().then_some(()).ok_or_else(|| {
-        String::from("the kernel tells no layout of overlayfs: load the module (`modprobe overlay`)")
-    });
-
     let entries = vec![
         entry(
             name::LSM,
             "Refuse in the kernel, before the act, by every hook",
             "lsm",
-            lsm.map(|()| "BPF LSM programs load; this version enforces through guard"),
+            Err::<&str, _>(format!("{lsm}{}", configuration::about_lsm())),
         ),
         entry(
             name::EXEC_REFUSE,
@@ -83,16 +200,20 @@ pub fn probe() -> Capabilities {
             name::DRIFT,
             "Tell programs that did not come with the image",
             "guard",
-            exec.and(overlay).map(|()| "the overlay file system's upper layer, read in the kernel"),
+            exec.and(overlay()).map(|()| "the overlay file system's upper layer, read in the kernel"),
         ),
     ];
-    let kernel_release = uname().release().to_string_lossy().into_owned();
-    Capabilities { kernel_release, entries }
+    Capabilities {
+        kernel_release: release(),
+        driver: String::from("guard"),
+        entries,
+        ..Capabilities::default()
+    }
 }
 
-fn entry(name: &str, summary: &str, driver: &str, tried: Result<&'static str, String>) -> Capability {
+fn entry(name: &str, summary: &str, driver: &str, tried: Result<impl Into<String>, String>) -> Capability {
     let (available, driver, detail) = match tried {
-        Ok(how) => (true, driver.to_owned(), how.to_owned()),
+        Ok(how) => (true, driver.to_owned(), how.into()),
         Err(missing) => (false, String::new(), missing),
     };
     Capability { name: name.to_owned(), summary: summary.to_owned(), available, driver, detail }

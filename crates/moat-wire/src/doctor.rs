@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase", default)]
 pub struct Capabilities {
     pub kernel_release: String,
+    /// The driver that would be used: `lsm` or `guard`.
+    pub driver: String,
     pub entries: Vec<Capability>,
 }
 

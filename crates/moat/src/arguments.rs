@@ -68,7 +68,9 @@ Examples:
   moat up --runtime docker --events /var/log/moat/events.jsonl
   moat up --runtime containerd --socket /run/k3s/containerd/containerd.sock
 
-Stops on Ctrl-C or SIGTERM. An agent that dies is started again at once, and the gap is an event.")]
+Stops on Ctrl-C or SIGTERM. An agent that dies is started again at once, and the gap is an event.
+Ctrl-C leaves nothing in force. After SIGTERM, as in an upgrade, what the LSM driver holds stays in
+force until the next `moat up` takes over, or `moat uninstall`.")]
     Up(NodeOptions),
     /// How the agent is doing
     #[command(after_help = "\
@@ -161,6 +163,9 @@ pub struct NodeOptions {
     pub policies: Option<PathBuf>,
     #[command(flatten)]
     pub state: StateOptions,
+    /// What holds the rules: BPF LSM where the kernel takes it, else guard [env: MOAT_DRIVER] [default: auto]
+    #[arg(long, value_enum)]
+    pub driver: Option<Driver>,
     /// Container runtime [env: MOAT_RUNTIME] [default: those whose sockets exist]
     #[arg(long, value_enum)]
     pub runtime: Option<Runtime>,
@@ -189,6 +194,14 @@ pub enum Runtime {
     Containerd,
     Docker,
     Crio,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    Auto,
+    Lsm,
+    Guard,
 }
 
 #[derive(Debug, Args)]

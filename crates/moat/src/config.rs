@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::arguments::{Arguments, Command, Runtime};
+use crate::arguments::{Arguments, Command, Driver, Runtime};
 use crate::{Outcome, output};
 
 /// Read where no other is named, and where it exists.
@@ -25,6 +25,7 @@ pub struct Config {
     /// Those whose sockets exist, where absent.
     pub runtime: Option<Runtime>,
     pub socket: Option<PathBuf>,
+    pub driver: Driver,
     /// The usual ones, where absent.
     pub oci_runtime: Option<String>,
     /// `-` is standard output.
@@ -51,6 +52,7 @@ struct Layer {
     state: Option<PathBuf>,
     runtime: Option<Runtime>,
     socket: Option<PathBuf>,
+    driver: Option<Driver>,
     oci_runtime: Option<String>,
     events: Option<PathBuf>,
 }
@@ -79,9 +81,11 @@ impl Config {
         let socket = pick("socket", file.socket, environment.socket, flags.socket);
         let events = pick("events", file.events, environment.events, flags.events);
         let runtime = choose(&mut sources, "runtime", file.runtime, environment.runtime, flags.runtime);
+        let driver = choose(&mut sources, "driver", file.driver, environment.driver, flags.driver);
         let oci_runtime =
             choose(&mut sources, "ociRuntime", file.oci_runtime, environment.oci_runtime, flags.oci_runtime);
         Config {
+            driver: driver.unwrap_or(Driver::Auto),
             oci_runtime,
             control: control.unwrap_or_else(|| PathBuf::from("/run/moat/control.sock")),
             policies: policies.unwrap_or_else(|| PathBuf::from("/etc/moat/policies")),
@@ -104,6 +108,7 @@ impl Config {
             ("state", path(&self.state)),
             ("runtime", runtime),
             ("socket", self.socket.as_ref().and_then(path)),
+            ("driver", self.driver.to_possible_value().map(|value| value.get_name().to_owned())),
             ("ociRuntime", self.oci_runtime.clone()),
             ("events", path(&self.events)),
         ];
@@ -189,12 +194,23 @@ impl Layer {
                 ),
             },
         };
+        let driver = match variable("MOAT_DRIVER") {
+            None => None,
+            Some(value) => match Driver::from_str(&value.to_string_lossy(), false) {
+                Ok(driver) => Some(driver),
+                Err(_) => bail!(
+                    "MOAT_DRIVER is `{}`: set it to auto, lsm or guard",
+                    moat_event::printable(&value.to_string_lossy())
+                ),
+            },
+        };
         Ok(Layer {
             control: path("MOAT_CONTROL"),
             policies: path("MOAT_POLICIES"),
             state: path("MOAT_STATE"),
             runtime,
             socket: path("MOAT_SOCKET"),
+            driver,
             oci_runtime: variable("MOAT_OCI_RUNTIME").map(|name| name.to_string_lossy().into_owned()),
             events: path("MOAT_EVENTS"),
         })
@@ -209,6 +225,7 @@ impl Layer {
                 state: node.state.state.clone(),
                 runtime: node.runtime,
                 socket: node.socket.clone(),
+                driver: node.driver,
                 oci_runtime: node.oci_runtime.clone(),
                 events: node.events.clone(),
             },

@@ -53,8 +53,8 @@ pub async fn run(config: &Config) -> anyhow::Result<Outcome> {
                 }
                 tokio::select! {
                     status = child.wait() => Some(status.context("the agent's end cannot be awaited")?),
-                    _ = terminate.recv() => return stop(child, &mut terminate, &mut interrupt).await,
-                    _ = interrupt.recv() => return stop(child, &mut terminate, &mut interrupt).await,
+                    _ = terminate.recv() => return stop(child, Signal::TERM, &mut terminate, &mut interrupt).await,
+                    _ = interrupt.recv() => return stop(child, Signal::INT, &mut terminate, &mut interrupt).await,
                 }
             }
             Err(error) if first => return Err(error),
@@ -108,6 +108,9 @@ fn arguments(config: &Config) -> Vec<OsString> {
     if let Some(socket) = &config.socket {
         flag("--socket", socket.clone().into());
     }
+    if let Some(driver) = config.driver.to_possible_value() {
+        flag("--driver", driver.get_name().into());
+    }
     if let Some(name) = &config.oci_runtime {
         flag("--oci-runtime", name.clone().into());
     }
@@ -125,16 +128,17 @@ fn start(program: &Path, arguments: &[OsString], gap: Option<Duration>) -> anyho
     command.spawn().with_context(|| format!("{} cannot be started", program.display()))
 }
 
-/// Ends the agent: asks, waits, and kills it if it does not listen or the user is impatient.
+/// Ends the agent: passes the signal on, waits, and kills it if it does not listen or the user is impatient.
 async fn stop(
     mut child: Child,
+    signal: Signal,
     terminate: &mut tokio::signal::unix::Signal,
     interrupt: &mut tokio::signal::unix::Signal,
 ) -> anyhow::Result<Outcome> {
     // The id is there until the child is waited for, so it is nobody else's.
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     if let Some(pid) = pid {
-        kill_process(pid, Signal::TERM).context("the agent cannot be asked to end")?;
+        kill_process(pid, signal).context("the agent cannot be asked to end")?;
     }
     let ended = tokio::select! {
         ended = timeout(END, child.wait()) => ended.ok(),

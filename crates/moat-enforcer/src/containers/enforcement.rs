@@ -4,7 +4,7 @@
 //! thread does it all. The manager gives it one order and waits for the answer before it gives the next, and
 //! so decides anew what is most urgent each time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Instant;
@@ -34,6 +34,10 @@ pub enum Order {
         cgroup: u64,
     },
     CountLosses,
+    /// All containers that run have had their rules; what an agent before us left for others goes.
+    ForgetOthers {
+        running: HashSet<u64>,
+    },
 }
 
 /// Put in force what the policies say for this container.
@@ -63,6 +67,7 @@ pub enum Answer {
         result: Result<(), ApplyError>,
     },
     Released,
+    Forgotten,
     Losses(Vec<Loss>),
 }
 
@@ -134,6 +139,10 @@ impl State {
                     self.in_force.remove(&cgroup);
                     self.directory.leave(cgroup, Instant::now());
                     Answer::Released
+                }
+                Order::ForgetOthers { running } => {
+                    self.driver.forget_others(&running);
+                    Answer::Forgotten
                 }
                 Order::CountLosses => Answer::Losses(self.driver.losses()),
             };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moat_event::{Event, EventAction, Loss, Severity};
-use moat_kernel::{ApplyError, ContainerScope, Held};
+use moat_kernel::{ApplyError, ContainerScope, Held, Inherited};
 use moat_policy::RuleSet;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -54,6 +54,8 @@ pub struct Manager {
     pub(super) unprotected: BTreeMap<Id, String>,
     /// Runtimes that have not said yet what runs.
     unheard: BTreeSet<usize>,
+    /// What an agent before us left for containers that have ended is gone.
+    forgotten: bool,
     journal: Arc<Journal>,
     sources: Vec<Arc<dyn Source>>,
     hierarchy: Hierarchy,
@@ -98,6 +100,7 @@ impl Manager {
             unreachable: BTreeMap::new(),
             unprotected: BTreeMap::new(),
             unheard: (0..sources.len()).collect(),
+            forgotten: false,
             journal,
             sources,
             hierarchy,
@@ -158,10 +161,11 @@ impl Manager {
         if self.busy || !self.unheard.is_empty() {
             return;
         }
-        let Some(gap) = self.setting.restarted_after.take() else { return };
-        let gap = (gap + self.setting.started.elapsed()).as_millis();
-        let message = format!("The agent was restarted; for {gap} ms nothing was enforced that needs it.");
-        self.journal.system(Severity::High, message);
+        let restarted = self.setting.restarted_after.take().map(|gap| gap + self.setting.started.elapsed());
+        let inherited = self.setting.inherited.take();
+        if let Some((severity, message)) = gap(restarted, inherited) {
+            self.journal.system(severity, message);
+        }
     }
 
     fn next_order(&mut self) -> Option<Order> {
@@ -181,6 +185,12 @@ impl Manager {
             if let Some(order) = self.settle(cgroup, false) {
                 return Some(order);
             }
+        }
+        if !self.forgotten && self.unheard.is_empty() && self.unreachable.is_empty() {
+            self.forgotten = true;
+            return Some(Order::ForgetOthers {
+                running: self.inventory.iter().map(|(cgroup, _)| cgroup).collect(),
+            });
         }
         std::mem::take(&mut self.work.count_losses).then_some(Order::CountLosses)
     }
@@ -227,7 +237,7 @@ impl Manager {
                     tracing::error!(cgroup, %error, "a held start could not be let go");
                 }
             }
-            Answer::Released => {}
+            Answer::Released | Answer::Forgotten => {}
             Answer::Losses(losses) => self.losses = self.journal.report_losses(&losses),
         }
     }
@@ -430,5 +440,28 @@ async fn resolve(sources: &[Arc<dyn Source>], hint: &Hint) -> (usize, Container)
             }
         }
         sleep(ASK_AGAIN).await;
+    }
+}
+/// What to say of the time without an agent, if there was one.
+fn gap(restarted: Option<Duration>, inherited: Option<Inherited>) -> Option<(Severity, String)> {
+    let after = restarted.map_or_else(String::new, |gap| format!(" after {} ms", gap.as_millis()));
+    match inherited {
+        Some(Inherited { containers, unheld: 0 }) => Some((
+            Severity::Info,
+            format!("The agent took over{after}; {containers} containers had kept their rules meanwhile."),
+        )),
+        Some(Inherited { containers, unheld }) => Some((
+            Severity::High,
+            format!(
+                "The agent took over{after}; {containers} containers had kept their rules meanwhile, but {unheld} \
+                 starts did not wait for theirs."
+            ),
+        )),
+        None => restarted.map(|gap| {
+            let gap = gap.as_millis();
+            let message =
+                format!("The agent was restarted; for {gap} ms nothing was enforced that needs it.");
+            (Severity::High, message)
+        }),
     }
 }

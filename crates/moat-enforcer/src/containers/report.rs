@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use moat_event::Workload;
-use moat_kernel::{Capabilities, Holding};
+use moat_kernel::{Capabilities, Holding, Inherited};
 use moat_policy::enforce_after::EnforceAfter;
 use moat_policy::{ActivePolicy, PolicySet, RuleSet, RuntimePolicy};
 use moat_wire::control::{
@@ -47,6 +47,8 @@ pub struct Setting {
     pub started: Instant,
     /// How long the node was without an agent when this one started, if another ran before.
     pub restarted_after: Option<Duration>,
+    /// What an agent before this one has left in force.
+    pub inherited: Option<Inherited>,
     /// Name of the driver that holds the rules.
     pub driver: &'static str,
     /// The node's `/proc`.

@@ -55,6 +55,11 @@ pub struct Refused {
 pub struct Generations(AtomicU64);
 
 impl Generations {
+    /// Counts on from what an agent before this one has put in force.
+    pub fn after(last: u64) -> Generations {
+        Generations(AtomicU64::new(last))
+    }
+
     pub fn next(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed) + 1
     }

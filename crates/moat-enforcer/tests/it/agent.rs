@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use moat_enforcer::runtime::Kind;
-use moat_enforcer::{Config, RunError, Target, load_guard, run};
+use moat_enforcer::{Choice, Config, RunError, Target, load_driver, run};
 use moat_event::{Event, EventAction, EventType};
+use moat_kernel::Instance;
 use moat_testkit::{Containerd, Image, Running, skip};
 use moat_wire::control::{Client, ContainerStatus, EventQuery};
 use tokio::task::JoinHandle;
@@ -52,13 +53,16 @@ impl Node {
             oci_runtime: vec![containerd.oci_runtime().to_owned()],
             control: None,
             node: Some(String::from("node-1")),
+            driver: Choice::Auto,
             supervised: false,
             restarted_after_millis: None,
         };
         let cancel = CancellationToken::new();
-        let runtimes = config.oci_runtime.clone();
-        let load = move |hierarchy: &_, sink, held| load_guard(hierarchy, &runtimes, sink, held);
-        let agent = tokio::spawn(run(config, load, cancel.clone()));
+        let (runtimes, instance) = (config.oci_runtime.clone(), Instance::of(&config.state));
+        let load = move |hierarchy: &_, sink, held| {
+            load_driver(Choice::Auto, hierarchy, &runtimes, instance, sink, held)
+        };
+        let agent = tokio::spawn(run(config, load, cancel.clone(), cancel.clone()));
         let mut node = Node { containerd, image, folder, cancel, agent };
         let up = node.until(|node| node.control().exists() || node.agent.is_finished());
         timeout(DEADLINE, up).await.expect("the agent did not start");

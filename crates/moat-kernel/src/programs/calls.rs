@@ -130,6 +130,11 @@ impl Row {
         HOOKS.into_iter().filter(move |program| hook(program).is_some_and(|hook| hooks.contains(&hook)))
     }
 
+    /// Whether a driver that judges at these hooks holds it.
+    pub fn is_held_at(&self, hooks: &[String]) -> bool {
+        self.hooks.iter().all(|hook| NEWER.contains(hook) || hooks.iter().any(|present| present == hook))
+    }
+
     /// Whether these programs hold it.
     fn held_by(&self, programs: &[&str]) -> bool {
         self.programs().all(|program| {

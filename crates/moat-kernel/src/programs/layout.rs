@@ -73,6 +73,16 @@ pub(super) struct Container {
 }
 
 impl Container {
+    /// The profile in a `struct container`.
+    pub fn profile_in(bytes: &[u8]) -> Option<u32> {
+        Some(u32::from_ne_bytes(bytes.get(8..12)?.try_into().ok()?))
+    }
+
+    /// The generation in a `struct container`.
+    pub fn generation_in(bytes: &[u8]) -> Option<u64> {
+        Some(u64::from_ne_bytes(bytes.get(0..8)?.try_into().ok()?))
+    }
+
     pub fn bytes(&self) -> [u8; 24] {
         let mut bytes = [0; 24];
         bytes[0..8].copy_from_slice(&self.generation.to_ne_bytes());

@@ -4,14 +4,17 @@
 
 pub(crate) mod attempt;
 pub(crate) mod calls;
+pub(crate) mod features;
 mod file_calls;
 mod foreign_calls;
 mod holds;
 pub(crate) mod layout;
+mod life;
 mod network;
 pub(crate) mod object;
 mod objects;
 mod on_demand;
+pub(crate) mod pins;
 mod profiles;
 mod reader;
 pub mod record_bytes;
@@ -20,14 +23,14 @@ mod symlinks;
 mod tables;
 mod tasks;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
-use libbpf_rs::{Link, MapCore, MapFlags, MapHandle};
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use moat_event::{Loss, LossStage};
 use moat_policy::{RuleIndex, RuleSet};
 
@@ -35,16 +38,18 @@ pub use self::tasks::Tasks;
 
 use self::holds::Holds;
 use self::layout::{Container, kernel_device};
+use self::life::Life;
 use self::network::Links as NetworkLinks;
 use self::object::{Loaded, io_error};
 use self::objects::Objects;
 use self::on_demand::{Names, OnDemand};
+use self::pins::{Attachment, Instance, Pins};
 pub(crate) use self::profiles::Profile;
 use self::profiles::Profiles;
-use self::reader::Reader;
+use self::reader::{COUNTER_UNHELD, Reader, counter};
 use self::scope::Scope;
 use self::symlinks::Symlinks;
-use crate::driver::{ApplyError, Held};
+use crate::driver::{ApplyError, Held, Inherited};
 use crate::{ContainerScope, Sink, users};
 
 /// What a driver needs to know about the node.
@@ -54,12 +59,14 @@ pub struct DriverConfig {
     pub oci_runtimes: Vec<String>,
     /// Index of the cgroup v1 controller that tells containers apart; `None` where there is cgroup v2.
     pub v1_controller: Option<i32>,
+    /// Whose pins are taken over and left behind; `None`: enforcement ends with the process.
+    pub instance: Option<Instance>,
 }
 
 impl Default for DriverConfig {
     fn default() -> Self {
         let oci_runtimes = ["runc", "crun", "youki", "docker-runc"].map(String::from).to_vec();
-        DriverConfig { oci_runtimes, v1_controller: None }
+        DriverConfig { oci_runtimes, v1_controller: None, instance: None }
     }
 }
 
@@ -69,7 +76,7 @@ pub enum LoadError {
     #[error("the kernel refused the programs: {0}; `moat doctor` tells what is missing")]
     Kernel(#[from] libbpf_rs::Error),
     #[error("the kernel object has no {kind} {name:?}; build Moat anew")]
-    Missing { kind: &'static str, name: &'static str },
+    Missing { kind: &'static str, name: String },
     #[error("cannot start the driver: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -88,19 +95,19 @@ pub(crate) type Judges = Arc<RwLock<HashMap<u64, Judge>>>;
 #[derive(Debug)]
 struct Managed {
     profile: Option<Arc<Profile>>,
-    // Detached when dropped.
-    _links: NetworkLinks,
+    links: NetworkLinks,
 }
 
-/// The loaded programs with the containers they judge. Dropping it leaves nothing in the kernel and lets every
-/// held start go on.
+/// The loaded programs with the containers they judge. Dropping it lets every held start go on, and leaves nothing in
+/// the kernel but what is pinned.
 #[derive(Debug)]
 pub(crate) struct Programs {
     // In the order in which they must go: first nothing is judged any more, then the reader ends.
     managed: HashMap<u64, Managed>,
     on_demand: OnDemand,
-    links: Vec<Link>,
+    links: Vec<Attachment>,
     reader: Reader,
+    life: Arc<Mutex<Life>>,
     holds: Holds,
     judges: Judges,
     tasks: Arc<Tasks>,
@@ -112,16 +119,22 @@ pub(crate) struct Programs {
     objects: Objects,
     symlinks: Symlinks,
     loaded: Loaded,
+    pins: Option<Pins>,
+    /// Containers that an agent before us put rules in force for, and we have not yet.
+    inherited: HashSet<u64>,
+    inheritance: Option<Inherited>,
     sink: Sink,
 }
 
 impl Programs {
-    /// Starts to read what the loaded programs send, and attaches `attach`, in this order; what else is in `loaded` only
-    /// while rules need it. Records go to `sink`, container starts that wait to `held`.
+    /// Starts to read what the loaded programs send, and attaches `attach`, in this order, in place of what an agent
+    /// before us has pinned; what else is in `loaded` only while rules need it. Records go to `sink`, container starts
+    /// that wait to `held`.
     pub fn start(
         mut loaded: Loaded,
-        attach: &[&'static str],
+        attach: &[&str],
         config: &DriverConfig,
+        mut pins: Option<Pins>,
         sink: Sink,
         held: SyncSender<Held>,
     ) -> Result<Programs, LoadError> {
@@ -145,34 +158,85 @@ impl Programs {
         for (place, number) in foreign_calls::rows() {
             foreign.update(&place.to_ne_bytes(), &number.to_ne_bytes(), MapFlags::ANY)?;
         }
-        loaded.map("agents")?.update(&std::process::id().to_ne_bytes(), &[1], MapFlags::ANY)?;
-        let own_maps = loaded.map("own_maps")?;
-        for id in loaded.map_ids()? {
-            own_maps.update(&id.to_ne_bytes(), &[1], MapFlags::ANY)?;
+        only(&loaded.map("agents")?, [std::process::id()])?;
+        only(&loaded.map("own_maps")?, loaded.map_ids()?)?;
+        let containers = loaded.map("containers")?;
+        let mut scope = Scope::new(&loaded.map("scope_cells")?, loaded.map("nested")?)?;
+        let inherited: HashSet<u64> = containers.keys().filter_map(cgroup).collect();
+        for cgroup in &inherited {
+            scope.resume(*cgroup);
         }
         let judges = Judges::default();
         let tasks = Arc::new(Tasks::new(loaded.map("tasks")?));
         let profiles = Profiles::new(&loaded, loaded.programs().iter().copied().collect())?;
         let holds = Holds::new(loaded.map("holds")?);
-        let reader = Reader::start(&loaded, Arc::clone(&judges), sink.clone(), held)?;
-        let links = attach.iter().map(|name| loaded.attach(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut life = Life::new(loaded.map("agent")?)?;
+        let all_unheld = counter(&loaded.map("counters")?, COUNTER_UNHELD);
+        let unheld = all_unheld.saturating_sub(life.told(COUNTER_UNHELD));
+        life.tell(COUNTER_UNHELD, all_unheld);
+        life.beat();
+        let life = Arc::new(Mutex::new(life));
+        let reader = Reader::start(&loaded, Arc::clone(&life), Arc::clone(&judges), sink.clone(), held)?;
+        let mut attach_to_node = |name: &str| loaded.attach(pins.as_mut(), name);
+        let links = attach.iter().map(|name| attach_to_node(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut on_demand = OnDemand::default();
+        if let Some(pins) = &mut pins {
+            let mut in_use: Names = loaded.programs().iter().copied().collect();
+            in_use.retain(|name| !attach.contains(name) && pins.others_have(name));
+            on_demand.attach(&mut loaded, Some(pins), &in_use)?;
+            pins.replace_others();
+        }
+        let inheritance = pins
+            .as_ref()
+            .is_some_and(|pins| pins.inherited)
+            .then_some(Inherited { containers: inherited.len(), unheld });
         Ok(Programs {
             managed: HashMap::new(),
-            on_demand: OnDemand::default(),
+            on_demand,
             links,
             reader,
+            life,
             holds,
             judges,
             tasks,
-            containers: loaded.map("containers")?,
+            containers,
             unified: config.v1_controller.is_none(),
-            scope: Scope::new(&loaded.map("scope_cells")?, loaded.map("nested")?)?,
+            scope,
             profiles,
             objects: Objects::new(&loaded)?,
             symlinks: Symlinks::default(),
             loaded,
+            pins,
+            inherited,
+            inheritance,
             sink,
         })
+    }
+
+    /// What an agent before this one has left in force.
+    pub fn inheritance(&self) -> Option<Inherited> {
+        self.inheritance
+    }
+
+    /// Every container that runs is in `running`: what an agent before us has left for others goes.
+    pub fn forget_others(&mut self, running: &HashSet<u64>) {
+        let gone: Vec<u64> = self.inherited.difference(running).copied().collect();
+        for cgroup in gone {
+            self.release(cgroup, || {});
+        }
+        let in_force: HashSet<u32> =
+            self.inherited.iter().filter_map(|cgroup| self.profile_of(*cgroup)).collect();
+        self.profiles.forget_others(in_force);
+        if let Some(pins) = &self.pins {
+            pins.replace_all(&self.inherited);
+        }
+        self.detach_unneeded();
+    }
+
+    /// The number of a container's profile, as the kernel has it.
+    fn profile_of(&self, cgroup: u64) -> Option<u32> {
+        let container = self.containers.lookup(&cgroup.to_ne_bytes(), MapFlags::ANY).ok()??;
+        Container::profile_in(&container)
     }
 
     /// What tasks are to their containers.
@@ -200,13 +264,19 @@ impl Programs {
             _ => None,
         };
         let links = match &profile {
-            Some(profile) => NetworkLinks::attach(&mut self.loaded, scope, profile)?,
+            Some(profile) => NetworkLinks::attach(&mut self.loaded, self.pins.as_mut(), scope, profile)?,
             None => NetworkLinks::default(),
         };
-        if let Some(profile) = &profile {
-            self.on_demand.attach(&mut self.loaded, &profile.programs).map_err(refused)?;
+        if let Some(profile) = &profile
+            && let Err(error) = self.on_demand.attach(&mut self.loaded, self.pins.as_mut(), &profile.programs)
+        {
+            links.remove();
+            return Err(refused(error));
         }
-        before(profile.as_deref().zip(rules))?;
+        if let Err(error) = before(profile.as_deref().zip(rules)) {
+            links.remove();
+            return Err(error);
+        }
         let members = if self.managed.contains_key(&scope.cgroup) { Vec::new() } else { members(scope) };
         self.tasks.adopt(&members, scope.init_pid);
         let generation = rules.map_or(0, |rules| rules.generation);
@@ -218,11 +288,20 @@ impl Programs {
             root_device: kernel_device(device),
             needs: profile.as_ref().map_or(0, |profile| profile.needs()),
         };
-        let before_objects = self.objects.put(scope.cgroup, scope.init_pid, device, profile.as_deref())?;
+        let objects = self.objects.put(scope.cgroup, scope.init_pid, device, profile.as_deref());
+        let before_objects = match objects {
+            Ok(before) => before,
+            Err(error) => {
+                links.remove();
+                return Err(error);
+            }
+        };
         self.scope.enter(scope.cgroup);
-        self.containers
-            .update(&scope.cgroup.to_ne_bytes(), &container.bytes(), MapFlags::ANY)
-            .map_err(|error| ApplyError::Kernel(io_error(&error)))?;
+        let key = scope.cgroup.to_ne_bytes();
+        if let Err(error) = self.containers.update(&key, &container.bytes(), MapFlags::ANY) {
+            links.remove();
+            return Err(ApplyError::Kernel(io_error(&error)));
+        }
         if let Some(directory) = &scope.cgroup_directory
             && self.unified
             && !self.managed.contains_key(&scope.cgroup)
@@ -230,9 +309,15 @@ impl Programs {
             self.scope.adopt(scope.cgroup, directory);
         }
         self.objects.forget(scope.cgroup, before_objects);
-        self.managed.insert(scope.cgroup, Managed { profile, _links: links });
+        if let Some(before) = self.managed.insert(scope.cgroup, Managed { profile, links }) {
+            before.links.remove();
+        }
+        self.inherited.remove(&scope.cgroup);
+        if let Some(pins) = &self.pins {
+            pins.replace_container(scope.cgroup);
+        }
         self.profiles.sweep();
-        self.on_demand.keep(&self.needed());
+        self.detach_unneeded();
         let judge = self.judges.read().ok().and_then(|judges| judges.get(&scope.cgroup).cloned());
         self.holds.adopt(scope.cgroup, &members);
         self.holds.settle(scope, judge.as_ref(), &self.tasks, &self.sink);
@@ -252,10 +337,13 @@ impl Programs {
         }
     }
 
-    /// What the containers' rules need attached.
-    fn needed(&self) -> Names {
-        let profiles = self.managed.values().filter_map(|managed| managed.profile.as_ref());
-        profiles.flat_map(|profile| &profile.programs).copied().collect()
+    /// Detaches what no rule needs any more. What an agent before us has put in force may need anything.
+    fn detach_unneeded(&mut self) {
+        if self.inherited.is_empty() {
+            let profiles = self.managed.values().filter_map(|managed| managed.profile.as_ref());
+            let needed = profiles.flat_map(|profile| &profile.programs).copied().collect();
+            self.on_demand.keep(&needed);
+        }
     }
 
     /// The container is gone; `before` runs when the programs no longer judge it.
@@ -267,10 +355,16 @@ impl Programs {
             judges.remove(&cgroup);
         }
         self.objects.release(cgroup);
-        self.managed.remove(&cgroup);
+        self.inherited.remove(&cgroup);
+        if let Some(managed) = self.managed.remove(&cgroup) {
+            managed.links.remove();
+        }
+        if let Some(pins) = &self.pins {
+            pins.replace_container(cgroup);
+        }
         self.profiles.sweep();
         self.holds.let_go(cgroup);
-        self.on_demand.keep(&self.needed());
+        self.detach_unneeded();
     }
 
     /// Sets of rules that are in the kernel now.
@@ -285,6 +379,21 @@ impl Programs {
             Loss { stage: LossStage::Pipeline, events: self.sink.lost() },
         ]
     }
+}
+
+/// Makes these the only keys of a set.
+fn only(set: &MapHandle, keys: impl IntoIterator<Item = u32>) -> Result<(), libbpf_rs::Error> {
+    let keys: HashSet<Vec<u8>> = keys.into_iter().map(|key| key.to_ne_bytes().to_vec()).collect();
+    for key in &keys {
+        set.update(key, &[1], MapFlags::ANY)?;
+    }
+    let before: Vec<_> = set.keys().filter(|key| !keys.contains(key)).collect();
+    before.iter().try_for_each(|key| set.delete(key))
+}
+
+/// A key of the map of containers.
+fn cgroup(key: Vec<u8>) -> Option<u64> {
+    Some(u64::from_ne_bytes(key.try_into().ok()?))
 }
 
 fn refused(error: LoadError) -> ApplyError {
@@ -303,6 +412,9 @@ impl Drop for Programs {
     fn drop(&mut self) {
         // No new start may come to wait once those that do have been let go.
         self.links.clear();
+        if let Ok(mut life) = self.life.lock() {
+            life.end();
+        }
         self.holds.let_all_go();
     }
 }

@@ -3,9 +3,8 @@
 use std::fs::File;
 use std::io;
 
-use libbpf_rs::Link;
-
 use super::object::Loaded;
+use super::pins::{Attachment, Pins};
 use super::profiles::Profile;
 use crate::{ApplyError, ContainerScope};
 
@@ -14,15 +13,16 @@ const EGRESS: [&str; 5] =
 /// The last two remember whom an unconnected socket has sent to, so that answers are told from arrivals.
 const INGRESS: [&str; 3] = ["moat_packet_in", "moat_sendmsg4", "moat_sendmsg6"];
 
-/// Attachments to one cgroup; dropping them detaches.
+/// Attachments to one cgroup.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    _attached: Vec<Link>,
+    attached: Vec<Attachment>,
 }
 
 impl Links {
     pub fn attach(
         loaded: &mut Loaded,
+        mut pins: Option<&mut Pins>,
         scope: &ContainerScope,
         profile: &Profile,
     ) -> Result<Links, ApplyError> {
@@ -48,11 +48,27 @@ impl Links {
             ))));
         }
         let directory = File::open(directory).map_err(|_| ApplyError::Vanished)?;
-        let links = programs
-            .into_iter()
-            .map(|name| loaded.attach_cgroup(name, &directory))
-            .collect::<Result<Vec<Link>, _>>()
-            .map_err(|error| ApplyError::Kernel(io::Error::other(error.to_string())))?;
-        Ok(Links { _attached: links })
+        let mut links = Links::default();
+        for name in programs {
+            let attached =
+                loaded.attach_cgroup(name, &directory).map_err(io::Error::other).and_then(|link| match pins
+                    .as_deref_mut()
+                {
+                    Some(pins) => pins.pin(link, name, Some(scope.cgroup)),
+                    None => Ok(link.into()),
+                });
+            match attached {
+                Ok(attached) => links.attached.push(attached),
+                Err(error) => {
+                    links.remove();
+                    return Err(ApplyError::Kernel(error));
+                }
+            }
+        }
+        Ok(links)
+    }
+
+    pub fn remove(self) {
+        self.attached.into_iter().for_each(Attachment::remove);
     }
 }

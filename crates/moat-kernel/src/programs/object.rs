@@ -3,10 +3,13 @@
 use std::io;
 use std::time::Duration;
 
-use libbpf_rs::{Link, MapCore, MapHandle, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut};
+use libbpf_rs::{
+    Link, MapCore, MapHandle, MapType, Object, ObjectBuilder, OpenMap, OpenObject, PrintLevel, ProgramMut,
+};
 
 use super::LoadError;
 use super::layout::Settings;
+use super::pins::{Attachment, Pins, fingerprint};
 
 /// Aligned as ELF readers want it.
 #[repr(align(8))]
@@ -14,18 +17,39 @@ pub(crate) struct Aligned<T: ?Sized>(pub(crate) T);
 
 pub(crate) static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/moat.bpf.o")));
 
-/// The kernel's programs and maps. Dropping it detaches and frees all of them: nothing is pinned.
+/// Opens the object; nothing is in the kernel yet.
+pub(super) fn open(name: &str) -> Result<OpenObject, libbpf_rs::Error> {
+    // What libbpf has to say goes to our log, not to the terminal of whoever runs the agent.
+    libbpf_rs::set_print(Some((PrintLevel::Warn, |_, text| tracing::debug!(libbpf = text.trim_end()))));
+    ObjectBuilder::default().name(name)?.open_memory(&OBJECT.0)
+}
+
+/// Whether agents share the map where it is pinned. Settings are each agent's own; so are buffers, which hold
+/// nothing between two acts, and what is only remembered with files.
+fn is_shared(map: &OpenMap<'_>) -> bool {
+    let name = map.name().to_string_lossy();
+    match map.map_type() {
+        MapType::InodeStorage => false,
+        MapType::PercpuArray => name == "counters",
+        _ => !name.ends_with(".rodata"),
+    }
+}
+
+/// The kernel's programs and maps. Dropping it detaches and frees all of them but what is pinned.
 pub(crate) struct Loaded {
     object: Object,
     programs: Vec<&'static str>,
 }
 
 impl Loaded {
-    /// Loads the named programs into the kernel; attaches none.
-    pub fn load(programs: &[&'static str], settings: Settings) -> Result<Loaded, LoadError> {
-        // What libbpf has to say goes to our log, not to the terminal of whoever runs the agent.
-        libbpf_rs::set_print(Some((PrintLevel::Warn, |_, text| tracing::debug!(libbpf = text.trim_end()))));
-        let mut open = ObjectBuilder::default().name("moat")?.open_memory(&OBJECT.0)?;
+    /// Loads the named programs into the kernel, over the maps that are pinned and pinning those that are not;
+    /// attaches none.
+    pub fn load(
+        programs: &[&'static str],
+        settings: Settings,
+        pins: Option<&Pins>,
+    ) -> Result<Loaded, LoadError> {
+        let mut open = open("moat")?;
         let bytes = settings.bytes();
         for mut map in open.maps_mut() {
             if map.name().to_string_lossy().ends_with(".rodata")
@@ -33,6 +57,11 @@ impl Loaded {
                 && let Some(first) = value.first_chunk_mut()
             {
                 *first = bytes;
+            }
+            if let Some(pins) = pins
+                && is_shared(&map)
+            {
+                map.set_pin_path(pins.map(&map.name().to_string_lossy()))?;
             }
         }
         choose(&mut open, programs)?;
@@ -45,12 +74,12 @@ impl Loaded {
     }
 
     /// A handle on a map of its own.
-    pub fn map(&self, name: &'static str) -> Result<MapHandle, LoadError> {
+    pub fn map(&self, name: &str) -> Result<MapHandle, LoadError> {
         let map = self
             .object
             .maps()
             .find(|map| map.name() == name)
-            .ok_or(LoadError::Missing { kind: "map", name })?;
+            .ok_or_else(|| LoadError::Missing { kind: "map", name: name.to_owned() })?;
         Ok(MapHandle::try_from(&map)?)
     }
 
@@ -60,24 +89,24 @@ impl Loaded {
         self.object.maps().map(id).collect()
     }
 
-    fn program(&mut self, name: &'static str) -> Result<ProgramMut<'_>, LoadError> {
+    fn program(&mut self, name: &str) -> Result<ProgramMut<'_>, LoadError> {
         self.object
             .progs_mut()
             .find(|program| program.name() == name)
-            .ok_or(LoadError::Missing { kind: "program", name })
+            .ok_or_else(|| LoadError::Missing { kind: "program", name: name.to_owned() })
     }
 
-    /// Attaches a tracepoint program.
-    pub fn attach(&mut self, name: &'static str) -> Result<Link, LoadError> {
-        Ok(self.program(name)?.attach()?)
+    /// Attaches a program to the hook that it is written for.
+    pub fn attach(&mut self, pins: Option<&mut Pins>, name: &str) -> Result<Attachment, LoadError> {
+        let link = self.program(name)?.attach()?;
+        Ok(match pins {
+            Some(pins) => pins.pin(link, name, None)?,
+            None => link.into(),
+        })
     }
 
     /// Attaches a program to one cgroup directory.
-    pub fn attach_cgroup(
-        &mut self,
-        name: &'static str,
-        directory: &std::fs::File,
-    ) -> Result<Link, LoadError> {
+    pub fn attach_cgroup(&mut self, name: &str, directory: &std::fs::File) -> Result<Link, LoadError> {
         use std::os::fd::AsRawFd;
         Ok(self.program(name)?.attach_cgroup(directory.as_raw_fd())?)
     }
@@ -100,11 +129,33 @@ pub(crate) fn choose(open: &mut OpenObject, programs: &[&str]) -> Result<(), lib
     Ok(())
 }
 
-/// Loads the programs with all that this kernel allows them.
-pub(crate) fn load(programs: &[&'static str], settings: Settings) -> Result<Loaded, LoadError> {
-    let signalling = Settings { signals_from_cgroups: true, ..settings };
-    Loaded::load(programs, signalling).or_else(|_| Loaded::load(programs, settings))
+/// What the shared maps are and mean: an agent can take over those of an agent that says the same of its own.
+pub(crate) fn layout() -> Result<u64, LoadError> {
+    let object = open("moat")?;
+    let shapes = object.maps().filter(is_shared).map(|map| {
+        let shape =
+            [map.map_type() as u32, map.key_size(), map.value_size(), map.max_entries(), map.map_flags()];
+        format!("{} {shape:?}", map.name().display()).into_bytes()
+    });
+    let shapes: Vec<_> = shapes.collect();
+    let meaning = [include_bytes!("../../bpf/maps.h").as_slice(), include_bytes!("../../bpf/scope.h")];
+    Ok(fingerprint(meaning.into_iter().chain(shapes.iter().map(Vec::as_slice))))
 }
+
+/// Loads the programs with all that this kernel allows them.
+pub(crate) fn load(
+    programs: &[&'static str],
+    settings: Settings,
+    pins: Option<&Pins>,
+) -> Result<Loaded, LoadError> {
+    let signalling = Settings { signals_from_cgroups: true, ..settings };
+    // One program tells, and checking all of them takes the kernel seconds.
+    let signals = programs.contains(&SIGNALS) && Loaded::load(&[SIGNALS], signalling, None).is_ok();
+    Loaded::load(programs, if signals { signalling } else { settings }, pins)
+}
+
+/// A program of cgroups that sends a signal where it may.
+const SIGNALS: &str = "moat_connect4";
 
 impl std::fmt::Debug for Loaded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

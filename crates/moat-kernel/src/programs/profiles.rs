@@ -3,7 +3,7 @@
 //! A profile is written whole before any container points at it and taken away after the last one has left,
 //! so that a container always sees one complete set. What does not fit is taken back whole.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
@@ -39,8 +39,15 @@ pub(super) struct Profiles {
     known: HashMap<Key, Arc<Profile>>,
     next: u32,
     /// To the thread that takes unused profiles away, so that no container's rules wait for that.
-    unused: Option<SyncSender<Arc<Profile>>>,
+    unused: Option<SyncSender<Unused>>,
     eraser: Option<JoinHandle<()>>,
+}
+
+/// What can be taken away.
+enum Unused {
+    Profile(Arc<Profile>),
+    /// Whatever an agent before us has written, but for these.
+    OthersThan(HashSet<u32>),
 }
 
 /// The maps that hold profiles.
@@ -55,6 +62,8 @@ struct Maps {
     prefixes: MapHandle,
     numbers: MapHandle,
     addresses: MapHandle,
+    /// Written by [`super::objects`].
+    objects: MapHandle,
 }
 
 /// Containers with equal rules and equal users share a profile.
@@ -169,19 +178,35 @@ impl Profiles {
             prefixes: loaded.map("prefixes")?,
             numbers: loaded.map("numbers")?,
             addresses: loaded.map("addresses")?,
+            objects: loaded.map("objects")?,
         });
-        let (unused, incoming) = sync_channel::<Arc<Profile>>(UNUSED);
+        // What an agent before us has written is in force until we have written our own.
+        let first = maps.ids().into_iter().max().map_or(1, next_id);
+        let (unused, incoming) = sync_channel::<Unused>(UNUSED);
         let eraser = std::thread::Builder::new().name(String::from("moat-erase")).spawn({
             let maps = Arc::clone(&maps);
             move || {
-                while let Ok(first) = incoming.recv() {
-                    let profiles: Vec<_> = std::iter::once(first).chain(incoming.try_iter()).collect();
+                while let Ok(one) = incoming.recv() {
+                    let mut profiles = Vec::new();
+                    for unused in std::iter::once(one).chain(incoming.try_iter()) {
+                        match unused {
+                            Unused::Profile(profile) => profiles.push(profile),
+                            Unused::OthersThan(kept) => maps.erase_below(first, &kept),
+                        }
+                    }
                     maps.erase(profiles.iter().map(|profile| &**profile));
                 }
             }
         })?;
         let (unused, eraser) = (Some(unused), Some(eraser));
-        Ok(Profiles { maps, programs, known: HashMap::new(), next: 1, unused, eraser })
+        Ok(Profiles { maps, programs, known: HashMap::new(), next: first, unused, eraser })
+    }
+
+    /// Takes away what an agent before us has written, but for the profiles that are `in_force`.
+    pub fn forget_others(&self, in_force: HashSet<u32>) {
+        if let Some(unused) = &self.unused {
+            let _ = unused.send(Unused::OthersThan(in_force));
+        }
     }
 
     /// The profile of these rules, written to the kernel unless it is there already.
@@ -196,7 +221,7 @@ impl Profiles {
         let watched = Watched::new(&tables, &self.programs);
         let programs = watched.programs().intersection(&self.programs).copied().collect();
         let profile = Profile { id: self.next, index: Arc::new(index), programs, tables, watched };
-        self.next = self.next.checked_add(1).unwrap_or(1);
+        self.next = next_id(self.next);
         if let Err(error) = self.maps.write(&profile) {
             self.maps.erase([&profile]);
             return Err(full(rules, &error));
@@ -217,7 +242,7 @@ impl Profiles {
         for key in unused {
             if let (Some(profile), Some(unused)) = (self.known.remove(&key), &self.unused) {
                 // Without its thread they go with the maps.
-                let _ = unused.send(profile);
+                let _ = unused.send(Unused::Profile(profile));
             }
         }
     }
@@ -236,7 +261,51 @@ impl Drop for Profiles {
     }
 }
 
+/// 0 is no profile.
+fn next_id(id: u32) -> u32 {
+    id.checked_add(1).unwrap_or(1)
+}
+
 impl Maps {
+    /// The maps that have a row or more a profile, and where in their keys its number is; those that are written
+    /// first come first.
+    fn all(&self) -> [(&MapHandle, usize); 10] {
+        [
+            (&self.automata, 4),
+            (&self.rules, 0),
+            (&self.rule_lists, 0),
+            (&self.automaton_tables, 4),
+            (&self.texts, 0),
+            (&self.prefixes, 4),
+            (&self.numbers, 0),
+            (&self.addresses, 4),
+            (&self.objects, 0),
+            (&self.heads, 0),
+        ]
+    }
+
+    /// Profiles of which there is anything.
+    fn ids(&self) -> HashSet<u32> {
+        let [automata, rules, rule_lists, ..] = self.all();
+        [automata, rules, rule_lists]
+            .into_iter()
+            .flat_map(|(map, at)| map.keys().filter_map(move |key| id_in(&key, at)))
+            .collect()
+    }
+
+    /// Deletes whatever there is of profiles below `first`, but for those kept.
+    fn erase_below(&self, first: u32, kept: &HashSet<u32>) {
+        for (map, at) in self.all().into_iter().rev() {
+            // Listed first: deleting while listing begins anew.
+            let keys: Vec<_> = map.keys().collect();
+            for key in keys {
+                if id_in(&key, at).is_some_and(|id| id < first && !kept.contains(&id)) {
+                    let _ = map.delete(&key);
+                }
+            }
+        }
+    }
+
     fn write(&self, profile: &Profile) -> Result<(), libbpf_rs::Error> {
         let (id, tables) = (profile.id, &profile.tables);
         let any = MapFlags::ANY;
@@ -304,6 +373,11 @@ impl Maps {
         // Nothing to be done about one that is not there.
         let _ = together(arrays);
     }
+}
+
+/// The profile's number in a key.
+fn id_in(key: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(key.get(at..at + 4)?.try_into().ok()?))
 }
 
 /// How many automata of each kind there are.

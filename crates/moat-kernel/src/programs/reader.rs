@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle, RingBufferBuilder};
@@ -13,6 +13,7 @@ use moat_policy::model::RuleAction;
 use moat_policy::{Activity, Verdict};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use super::life::Life;
 use super::object::{Loaded, RING_POLL};
 use super::record_bytes::{Decoded, FileCall, Tampering, decode};
 use super::{Judges, LoadError, calls, file_calls, holds};
@@ -28,6 +29,8 @@ const FAULTS: [(u32, &str); 3] = [
     (4, "container starts were killed because too many waited at once"),
     (5, "arguments of executions could not be read: they counted as matching"),
 ];
+/// Container starts that did not wait, for no agent was there.
+pub(super) const COUNTER_UNHELD: u32 = 7;
 
 /// Owns the reading thread; dropping it ends the thread.
 #[derive(Debug)]
@@ -44,9 +47,11 @@ struct State {
     holds: MapHandle,
     counters: MapHandle,
     suppressed: MapHandle,
+    life: Arc<Mutex<Life>>,
+    /// Held starts that the agent was told of.
     told: HashSet<u32>,
-    /// How many of each of [`FAULTS`] were told.
-    faults: [u64; FAULTS.len()],
+    /// Records that were lost before our time, and told of by an agent before us.
+    lost_before: u64,
     /// System calls that were never decided on, because their container was above its allowance.
     unjudged: u64,
 }
@@ -54,6 +59,7 @@ struct State {
 impl Reader {
     pub fn start(
         loaded: &Loaded,
+        life: Arc<Mutex<Life>>,
         judges: Judges,
         sink: Sink,
         held: SyncSender<Held>,
@@ -66,8 +72,9 @@ impl Reader {
             holds: loaded.map("holds")?,
             counters: loaded.map("counters")?,
             suppressed: loaded.map("suppressed")?,
+            lost_before: life.lock().map_or(0, |life| life.told(COUNTER_RING_FULL)),
+            life,
             told: HashSet::new(),
-            faults: [0; FAULTS.len()],
             unjudged: 0,
         };
         let stop = Arc::new(AtomicBool::new(false));
@@ -123,6 +130,7 @@ impl State {
             state.sweep();
             state.tell_faults();
             lost.store(state.lost(), Ordering::Relaxed);
+            state.beat();
         }
         Ok(())
     }
@@ -161,31 +169,31 @@ impl State {
     }
 
     fn lost(&self) -> u64 {
-        self.counter(COUNTER_RING_FULL) + self.unjudged
+        self.counter(COUNTER_RING_FULL).saturating_sub(self.lost_before) + self.unjudged
     }
 
     fn tell_faults(&mut self) {
-        for (index, (counter, what)) in FAULTS.into_iter().enumerate() {
+        let Ok(mut life) = self.life.lock() else { return };
+        for (counter, what) in FAULTS {
             let count = self.counter(counter);
-            if let Some(told) = self.faults.get_mut(index)
-                && count > *told
-            {
-                tracing::error!(count = count - *told, "{what}");
-                *told = count;
+            let told = life.told(counter);
+            if count > told {
+                tracing::error!(count = count - told, "{what}");
+                life.tell(counter, count);
             }
         }
     }
 
-    /// Summed over the processors.
+    fn beat(&self) {
+        let Ok(mut life) = self.life.lock() else { return };
+        for counter in [COUNTER_RING_FULL, COUNTER_UNHELD] {
+            life.tell(counter, self.counter(counter));
+        }
+        life.beat();
+    }
+
     fn counter(&self, which: u32) -> u64 {
-        let Ok(Some(values)) = self.counters.lookup_percpu(&which.to_ne_bytes(), MapFlags::ANY) else {
-            return 0;
-        };
-        values
-            .iter()
-            .filter_map(|value| value.first_chunk::<8>())
-            .map(|bytes| u64::from_ne_bytes(*bytes))
-            .sum()
+        counter(&self.counters, which)
     }
 
     fn record(&mut self, bytes: &[u8]) {
@@ -255,6 +263,14 @@ impl State {
             });
         }
     }
+}
+
+/// Summed over the processors.
+pub(super) fn counter(counters: &MapHandle, which: u32) -> u64 {
+    let Ok(Some(values)) = counters.lookup_percpu(&which.to_ne_bytes(), MapFlags::ANY) else {
+        return 0;
+    };
+    values.iter().filter_map(|value| value.first_chunk::<8>()).map(|bytes| u64::from_ne_bytes(*bytes)).sum()
 }
 
 /// No rule speaks about it, so that there is no event of a rule: it is said in the log.

@@ -69,6 +69,11 @@ impl Scope {
         }
     }
 
+    /// An agent before us has entered the cgroup, and its count still stands.
+    pub fn resume(&mut self, cgroup: u64) {
+        self.counted.insert(cgroup);
+    }
+
     /// The cgroups that were made in the container's before it was known. From when it is, the programs see them
     /// being made.
     pub fn adopt(&self, cgroup: u64, directory: &Path) {

@@ -15,14 +15,10 @@ pub(super) enum Role {
     Runtime = 1,
     Entrypoint = 2,
     Session = 3,
+    Held = 4,
 }
 
 impl Role {
-    /// `struct task_state` of a task that has this role.
-    pub fn state(self) -> [u8; 16] {
-        self.given_to([0; 16])
-    }
-
     /// A task's state with this role: what its program is stays.
     pub fn given_to(self, mut state: [u8; 16]) -> [u8; 16] {
         state[8..12].copy_from_slice(&(self as u32).to_ne_bytes());
@@ -68,21 +64,18 @@ impl Tasks {
 
     pub(super) fn set(&self, pid: u32, role: Role) {
         let state = role.given_to(self.state(pid).unwrap_or_default());
-        self.write(pid, state, MapFlags::ANY);
-    }
-
-    fn write(&self, pid: u32, state: [u8; 16], flags: MapFlags) {
         let Some(descriptor) = descriptor(pid) else { return };
-        // A process that has ended needs no role, and one that has a role keeps it.
-        let _ = self.map.update(&descriptor.as_raw_fd().to_ne_bytes(), &state, flags);
+        // A process that has ended needs no role.
+        let _ = self.map.update(&descriptor.as_raw_fd().to_ne_bytes(), &state, MapFlags::ANY);
     }
 
-    /// Gives the processes that were there before us their roles: those that descend from the container's
+    /// Gives the processes that were there before us, and such as were only held, their roles: those that descend from the container's
     /// first process are the container's own, the others were put in from outside.
     pub(super) fn adopt(&self, members: &[u32], init: u32) {
         for &pid in members {
-            let role = if descends(pid, init) { Role::Entrypoint } else { Role::Session };
-            self.write(pid, role.state(), MapFlags::NO_EXIST);
+            if self.role(pid).is_none_or(|role| role == Role::Held as u32) {
+                self.set(pid, if descends(pid, init) { Role::Entrypoint } else { Role::Session });
+            }
         }
     }
 }

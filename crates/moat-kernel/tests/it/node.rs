@@ -43,7 +43,11 @@ impl Node {
         };
         let (records_in, records) = mpsc::sync_channel(4096);
         let (held_in, held) = mpsc::sync_channel(64);
-        let config = DriverConfig { oci_runtimes: vec![containerd.oci_runtime().to_owned()], v1_controller };
+        let config = DriverConfig {
+            oci_runtimes: vec![containerd.oci_runtime().to_owned()],
+            v1_controller,
+            instance: None,
+        };
         let guard = match Guard::load(&config, Sink::new(records_in), held_in) {
             Ok(guard) => guard,
             Err(why) => {

@@ -12,6 +12,7 @@ fn main() -> Result<()> {
     }
     match arguments.split_first() {
         Some((word, cases)) if word == "suite" => suites::run(cases),
+        Some((word, [])) if word == "agent" => suites::life::agent::run(),
         Some((word, [request])) if word == "runc" => container::runtime::run(request),
         // On the host.
         Some((word, [series])) if word == "shell" => {

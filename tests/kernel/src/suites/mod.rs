@@ -2,9 +2,10 @@
 
 mod boot;
 mod bypass;
-mod file;
 mod differential;
+mod file;
 mod guard;
+pub mod life;
 mod speed;
 mod trouble;
 
@@ -97,6 +98,7 @@ pub fn all() -> Vec<Case> {
         boot::cases(),
         guard::cases(),
         file::cases(),
+        life::cases(),
         differential::cases(),
         speed::cases(),
         bypass::cases(),

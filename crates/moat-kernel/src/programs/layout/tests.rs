@@ -311,7 +311,7 @@ fn automata() {
 #[test]
 fn roles() {
     let state = Structure::of("task_state");
-    let bytes = tasks::Role::Session.state();
+    let bytes = tasks::Role::Session.given_to([0; 16]);
     assert_eq!(state.read(&bytes), [("host_root", vec![0]), ("role", vec![3]), ("runs", vec![0])]);
     let bytes = state.write(&[("host_root", &[u64::MAX]), ("role", &[2]), ("runs", &[9])]);
     assert_eq!(tasks::role_in(&bytes), Some(2));

@@ -1,0 +1,136 @@
+//! Which of the object's LSM programs this kernel takes: kernels differ in the hooks that they have, and in what their
+//! verifiers prove. Every program in a section `lsm/HOOK` counts, whoever wrote it.
+
+use std::ffi::CString;
+use std::sync::OnceLock;
+
+use super::LoadError;
+use super::attempt::{has_lsm_hook, try_programs};
+use super::layout::Settings;
+use super::object::{self, Loaded};
+use super::pins::Pins;
+
+/// An LSM program of the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Feature {
+    pub program: &'static str,
+    pub hook: &'static str,
+}
+
+/// All of the object, read once.
+fn all() -> Result<&'static [Feature], LoadError> {
+    static ALL: OnceLock<Vec<(String, String)>> = OnceLock::new();
+    static FEATURES: OnceLock<Vec<Feature>> = OnceLock::new();
+    let object = object::open("moat")?;
+    let names = ALL.get_or_init(|| {
+        let hook = |section: &str| {
+            Some(section.strip_prefix("lsm/").or_else(|| section.strip_prefix("lsm.s/"))?.to_owned())
+        };
+        let programs = object.progs().filter_map(|program| {
+            let hook = hook(&program.section().to_string_lossy())?;
+            Some((program.name().to_string_lossy().into_owned(), hook))
+        });
+        programs.collect()
+    });
+    Ok(FEATURES.get_or_init(|| names.iter().map(|(program, hook)| Feature { program, hook }).collect()))
+}
+
+/// A feature that this kernel is without, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Missing {
+    pub feature: Feature,
+    pub why: String,
+}
+
+/// What this kernel takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Features {
+    pub present: Vec<Feature>,
+    pub missing: Vec<Missing>,
+    /// Not used unless what they stand in for is refused.
+    substitutes: Vec<Feature>,
+}
+
+/// Programs that kernels may refuse, and others that do nearly the same by another hook. Owners come in structures by
+/// value, which programs can read from 6.0 on.
+const SUBSTITUTES: &[(&str, &str)] = &[("moat_lsm_chown", "moat_lsm_set_owner")];
+
+impl Features {
+    /// Those whose hooks the kernel has, as its type information tells; nothing is tried.
+    pub fn listed() -> Result<Features, LoadError> {
+        let mut features = Features::default();
+        for feature in all()? {
+            let hook = feature.hook;
+            if SUBSTITUTES.iter().any(|(_, substitute)| feature.program == *substitute) {
+                features.substitutes.push(*feature);
+            } else if CString::new(hook).is_ok_and(|hook| has_lsm_hook(&hook)) {
+                features.present.push(*feature);
+            } else {
+                let why = format!("this kernel has no hook {hook}: {}", how_to_get(hook));
+                features.missing.push(Missing { feature: *feature, why });
+            }
+        }
+        Ok(features)
+    }
+
+    /// Loads those that are present with the `other` programs. One that the kernel refuses is left out, unless it is
+    /// among the `required`.
+    pub fn load(
+        &mut self,
+        required: &[&str],
+        other: &[&'static str],
+        settings: Settings,
+        pins: Option<&Pins>,
+    ) -> Result<Loaded, LoadError> {
+        let error = match object::load(&self.with(other), settings, pins) {
+            Ok(loaded) => return Ok(loaded),
+            Err(error) => error,
+        };
+        // Checking takes the kernel seconds, so one by one only where not all are taken.
+        let (present, refused): (Vec<_>, Vec<_>) = std::mem::take(&mut self.present)
+            .into_iter()
+            .map(|feature| (try_programs(&[feature.program]), feature))
+            .partition(|(tried, _)| tried.is_ok());
+        self.present.extend(present.into_iter().map(|(_, feature)| feature));
+        let loses_required = refused.iter().any(|(_, feature)| required.contains(&feature.program));
+        if refused.is_empty() || loses_required {
+            return Err(error);
+        }
+        for (_, feature) in &refused {
+            let substitute = SUBSTITUTES.iter().find(|(program, _)| feature.program == *program);
+            let is_it = |other: &mut Feature| substitute.is_some_and(|(_, name)| other.program == *name);
+            self.present.extend(self.substitutes.extract_if(.., is_it));
+        }
+        self.missing.extend(
+            refused.into_iter().filter_map(|(tried, feature)| Some(Missing { feature, why: tried.err()? })),
+        );
+        object::load(&self.with(other), settings, pins)
+    }
+
+    pub fn programs(&self) -> Vec<&'static str> {
+        self.present.iter().map(|feature| feature.program).collect()
+    }
+
+    fn with(&self, other: &[&'static str]) -> Vec<&'static str> {
+        [self.programs().as_slice(), other].concat()
+    }
+}
+
+/// What a kernel needs for a hook (include/linux/lsm_hook_defs.h, by release).
+fn how_to_get(hook: &str) -> &'static str {
+    match hook {
+        "file_truncate" => "it came with Linux 6.2",
+        "userns_create" => "it came with Linux 6.1",
+        "uring_override_creds" | "uring_sqpoll" => {
+            "it came with Linux 5.16, for kernels with CONFIG_IO_URING"
+        }
+        "uring_cmd" => "it came with Linux 6.0, for kernels with CONFIG_IO_URING",
+        "uring_allowed" => "it came with Linux 6.15",
+        "bdev_setintegrity" => "it came with Linux 6.12",
+        _ if hook.starts_with("path_") => "it needs CONFIG_SECURITY_PATH",
+        _ if hook.starts_with("socket_") => "it needs CONFIG_SECURITY_NETWORK",
+        _ if hook.starts_with("key_") => "it needs CONFIG_KEYS",
+        _ if hook.starts_with("perf_event_") => "it needs CONFIG_PERF_EVENTS",
+        _ => "a newer kernel may have it",
+    }
+}
