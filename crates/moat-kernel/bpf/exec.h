@@ -467,12 +467,10 @@ int BPF_PROG(moat_exec, struct task_struct *task, int old_pid, struct linux_binp
 	/* The runtime's child has become the container's program. */
 	bool entered = role == ROLE_RUNTIME && state->host_root != root;
 
-	/* As numbers: a compiler makes an "or" of two pointers, which verifiers refuse. */
-	u32 known = c != NULL, marked = state != NULL;
-	barrier_var(known);
-	barrier_var(marked);
-	if (settings.judged_before && (known || marked))
-		note_runs(task, bprm, c ? c->profile : 0);
+	if (settings.judged_before && c)
+		note_runs(task, bprm, c->profile);
+	else if (settings.judged_before && state)
+		note_runs(task, bprm, 0);
 	if (!c)
 		return outside(task, bprm, cgroup, entered);
 	if (state && entered)
