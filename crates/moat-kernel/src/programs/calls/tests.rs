@@ -44,6 +44,44 @@ fn a_call_is_held_where_all_its_hooks_are() {
 }
 
 #[test]
+fn what_is_not_held_as_written_is_said() {
+    let all: Vec<&str> = HOOKS.to_vec();
+    let shortfall =
+        |names: &[&str]| shortfall(&names.iter().map(ToString::to_string).collect::<Vec<_>>(), &all);
+    assert_eq!(shortfall(&["ptrace", "bpf", "setns"]), None);
+    assert!(
+        shortfall(&["ptrace", "unshare"])
+            .is_some_and(|why| why.contains("CLONE_FILES") && !why.contains("ptrace"))
+    );
+    assert!(
+        shortfall(&["personality"])
+            .is_some_and(|why| why.contains("no hook of the kernel guards personality"))
+    );
+    assert!(super::shortfall(&[String::from("bpf")], &[]).is_some());
+}
+
+/// The table in docs/enforcement.md is this one; `MOAT_BLESS=1` writes it.
+#[test]
+fn the_page_about_enforcement_has_the_table() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/enforcement.md");
+    let text = std::fs::read_to_string(&page).expect("docs/enforcement.md");
+    let (begin, end) = ("<!-- system calls: begin -->\n", "<!-- system calls: end -->");
+    let (head, rest) = text.split_once(begin).expect("where the table begins");
+    let (table, tail) = rest.split_once(end).expect("where the table ends");
+    let list = |words: &[&str]| words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+    let mut expected = String::from("| system calls | LSM hooks | not refused |\n| --- | --- | --- |\n");
+    for row in ROWS {
+        let spared = row.spared.unwrap_or_default();
+        expected += &format!("| {} | {} | {spared} |\n", list(row.calls), list(row.hooks));
+    }
+    if std::env::var_os("MOAT_BLESS").is_some() {
+        std::fs::write(&page, format!("{head}{begin}{expected}{end}{tail}")).expect("the page is written");
+        return;
+    }
+    assert_eq!(table, expected, "write it with MOAT_BLESS=1");
+}
+
+#[test]
 fn what_a_hook_is_reached_by_otherwise_is_named_by_its_call() {
     for (call, named) in [("connect", "connect"), ("accept4", "accept"), ("sendmmsg", "sendto")] {
         let others: Vec<_> = otherwise(call).collect();
