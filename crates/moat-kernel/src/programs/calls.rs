@@ -105,7 +105,7 @@ const NEWER: [&str; 4] = ["file_ioctl_compat", "file_truncate", "inode_remove_ac
 pub(crate) struct Row {
     pub calls: &'static [&'static str],
     pub hooks: &'static [&'static str],
-    /// These acts have other ways than the call, such as io_uring: those are held with it.
+    /// These acts have other ways than the call, such as `io_uring`: those are held with it.
     otherwise: bool,
     /// What of it no hook sees.
     pub spared: Option<&'static str>,

@@ -204,7 +204,7 @@ impl Programs {
             None => NetworkLinks::default(),
         };
         if let Some(profile) = &profile {
-            self.on_demand.attach(&mut self.loaded, &profile.programs).map_err(refused)?;
+            self.on_demand.attach(&mut self.loaded, &profile.programs).map_err(|error| refused(&error))?;
         }
         before(profile.as_deref().zip(rules))?;
         let members = if self.managed.contains_key(&scope.cgroup) { Vec::new() } else { members(scope) };
@@ -287,7 +287,7 @@ impl Programs {
     }
 }
 
-fn refused(error: LoadError) -> ApplyError {
+fn refused(error: &LoadError) -> ApplyError {
     ApplyError::Kernel(std::io::Error::other(error.to_string()))
 }
 
