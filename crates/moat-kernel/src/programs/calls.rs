@@ -35,7 +35,6 @@ pub(crate) const HOOKS: [&str; 60] = [
     "moat_call_bprm_check_security",
     "moat_call_capable",
     "moat_call_capset",
-    "moat_call_cred_prepare",
     "moat_call_file_alloc_security",
     "moat_call_file_ioctl",
     "moat_call_file_ioctl_compat",
@@ -91,6 +90,7 @@ pub(crate) const HOOKS: [&str; 60] = [
     "moat_call_task_setpgid",
     "moat_call_task_setrlimit",
     "moat_call_task_setscheduler",
+    "moat_call_userns_create",
 ];
 /// The hook of one of these programs.
 pub(crate) fn hook(program: &'static str) -> Option<&'static str> {
@@ -167,7 +167,7 @@ pub(crate) const ROWS: &[Row] = &[
     // What a process is and may.
     Row::new(&["execve", "execveat"], &["bprm_check_security"]),
     Row::new(&["fork", "vfork", "clone", "clone3"], &["task_alloc"]),
-    Row::new(&["unshare"], &["capable", "cred_prepare"])
+    Row::new(&["unshare"], &["capable", "userns_create"])
         .but_not("CLONE_FILES, CLONE_FS and CLONE_SYSVSEM alone, which make no namespace"),
     Row::new(&["setns"], &["capable"]),
     Row::new(&["chroot"], &["path_chroot"]),
@@ -177,8 +177,9 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new(&["setgid", "setregid", "setresgid", "setfsgid"], &["task_fix_setgid"]),
     Row::new(&["setgroups"], &["capable"]),
     Row::new(&["add_key", "request_key"], &["key_alloc", "key_permission"]),
-    Row::new(&["keyctl"], &["cred_prepare", "key_alloc", "key_permission"])
-        .but_not("KEYCTL_CAPABILITIES, which tells what the kernel can do"),
+    Row::new(&["keyctl"], &["key_alloc", "key_permission"]).but_not(
+        "KEYCTL_CAPABILITIES, KEYCTL_SET_REQKEY_KEYRING and giving an authority up, which reach no key",
+    ),
     // Mounts.
     Row::new(&["mount"], &["sb_mount"]),
     Row::new(&["umount2"], &["sb_umount"]),
@@ -192,7 +193,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new(&["bpf"], &["bpf"]),
     Row::new(&["perf_event_open"], &["perf_event_open"]),
     Row::new(&["io_uring_setup", "userfaultfd"], &["inode_init_security_anon"]),
-    Row::new(&["syslog"], &["syslog"]),
+    Row::new(&["syslog"], &["syslog"]).and_otherwise(),
     Row::new(&["init_module", "finit_module", "delete_module"], &["capable"]),
     Row::new(&["kexec_load", "kexec_file_load", "reboot"], &["capable"]),
     Row::new(&["swapon", "swapoff", "acct", "vhangup", "sethostname", "setdomainname"], &["capable"]),

@@ -33,7 +33,7 @@ fn every_call_and_hook_is_known_and_used_once() {
 #[test]
 fn a_call_is_held_where_all_its_hooks_are() {
     let unshare = number("unshare").expect("known");
-    assert!(contains(&held_by(&["moat_call_capable", "moat_call_cred_prepare"]), unshare));
+    assert!(contains(&held_by(&["moat_call_capable", "moat_call_userns_create"]), unshare));
     assert!(!contains(&held_by(&["moat_call_capable"]), unshare));
     let ftruncate = number("ftruncate").expect("known");
     assert!(
