@@ -5,7 +5,7 @@
 
 /* As in src/programs/calls.rs: the number is the bit in call_gates. */
 #define CALL_HOOKS(HOOK) \
-	HOOK(bpf) HOOK(bprm_check_security) HOOK(capable) HOOK(capset) HOOK(cred_prepare) \
+	HOOK(bpf) HOOK(bprm_check_security) HOOK(capable) HOOK(capset) \
 	HOOK(file_alloc_security) HOOK(file_ioctl) HOOK(file_ioctl_compat) HOOK(file_truncate) \
 	HOOK(inode_init_security_anon) HOOK(inode_remove_acl) HOOK(inode_removexattr) HOOK(inode_set_acl) \
 	HOOK(inode_setxattr) HOOK(key_alloc) HOOK(key_permission) HOOK(move_mount) HOOK(path_chmod) \
@@ -17,7 +17,7 @@
 	HOOK(socket_sendmsg) HOOK(socket_setsockopt) HOOK(socket_shutdown) HOOK(syslog) HOOK(task_alloc) \
 	HOOK(task_fix_setgid) HOOK(task_fix_setuid) HOOK(task_kill) HOOK(task_movememory) HOOK(task_prctl) \
 	HOOK(task_prlimit) HOOK(task_setioprio) HOOK(task_setnice) HOOK(task_setpgid) HOOK(task_setrlimit) \
-	HOOK(task_setscheduler)
+	HOOK(task_setscheduler) HOOK(userns_create)
 
 #define HOOK_NUMBER(name) HOOK_##name,
 enum call_hook { CALL_HOOKS(HOOK_NUMBER) };
@@ -222,7 +222,6 @@ CALL_HOOK(bpf, NOT_OTHERWISE)
 CALL_HOOK(bprm_check_security, NOT_OTHERWISE)
 CALL_HOOK(capable, NOT_OTHERWISE)
 CALL_HOOK(capset, NOT_OTHERWISE)
-CALL_HOOK(cred_prepare, NOT_OTHERWISE)
 CALL_HOOK(file_alloc_security, BY_RING)
 CALL_HOOK(file_ioctl, NOT_OTHERWISE)
 CALL_HOOK(file_ioctl_compat, NOT_OTHERWISE)
@@ -264,7 +263,7 @@ CALL_HOOK(socket_recvmsg, BY_RING)
 CALL_HOOK(socket_sendmsg, BY_RING)
 CALL_HOOK(socket_setsockopt, BY_RING)
 CALL_HOOK(socket_shutdown, BY_ANY)
-CALL_HOOK(syslog, NOT_OTHERWISE)
+CALL_HOOK(syslog, BY_ANY)
 CALL_HOOK(task_alloc, NOT_OTHERWISE)
 CALL_HOOK(task_fix_setgid, NOT_OTHERWISE)
 CALL_HOOK(task_fix_setuid, NOT_OTHERWISE)
@@ -277,6 +276,7 @@ CALL_HOOK(task_setnice, NOT_OTHERWISE)
 CALL_HOOK(task_setpgid, NOT_OTHERWISE)
 CALL_HOOK(task_setrlimit, NOT_OTHERWISE)
 CALL_HOOK(task_setscheduler, NOT_OTHERWISE)
+CALL_HOOK(userns_create, NOT_OTHERWISE)
 
 /* The kernel makes sockets for itself, too. */
 SEC("lsm/socket_create")

@@ -35,7 +35,6 @@ pub(crate) const HOOKS: [&str; 60] = [
     "moat_call_bprm_check_security",
     "moat_call_capable",
     "moat_call_capset",
-    "moat_call_cred_prepare",
     "moat_call_file_alloc_security",
     "moat_call_file_ioctl",
     "moat_call_file_ioctl_compat",
@@ -91,6 +90,7 @@ pub(crate) const HOOKS: [&str; 60] = [
     "moat_call_task_setpgid",
     "moat_call_task_setrlimit",
     "moat_call_task_setscheduler",
+    "moat_call_userns_create",
 ];
 /// The hook of one of these programs.
 pub(crate) fn hook(program: &'static str) -> Option<&'static str> {
@@ -105,7 +105,7 @@ const NEWER: [&str; 4] = ["file_ioctl_compat", "file_truncate", "inode_remove_ac
 pub(crate) struct Row {
     pub calls: &'static [&'static str],
     pub hooks: &'static [&'static str],
-    /// These acts have other ways than the call, such as io_uring: those are held with it.
+    /// These acts have other ways than the call, such as `io_uring`: those are held with it.
     otherwise: bool,
     /// What of it no hook sees.
     pub spared: Option<&'static str>,
@@ -172,7 +172,7 @@ pub(crate) const ROWS: &[Row] = &[
     // What a process is and may.
     Row::new(&["execve", "execveat"], &["bprm_check_security"]),
     Row::new(&["fork", "vfork", "clone", "clone3"], &["task_alloc"]),
-    Row::new(&["unshare"], &["capable", "cred_prepare"])
+    Row::new(&["unshare"], &["capable", "userns_create"])
         .but_not("CLONE_FILES, CLONE_FS and CLONE_SYSVSEM alone, which make no namespace"),
     Row::new(&["setns"], &["capable"]),
     Row::new(&["chroot"], &["path_chroot"]),
@@ -182,8 +182,9 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new(&["setgid", "setregid", "setresgid", "setfsgid"], &["task_fix_setgid"]),
     Row::new(&["setgroups"], &["capable"]),
     Row::new(&["add_key", "request_key"], &["key_alloc", "key_permission"]),
-    Row::new(&["keyctl"], &["cred_prepare", "key_alloc", "key_permission"])
-        .but_not("KEYCTL_CAPABILITIES, which tells what the kernel can do"),
+    Row::new(&["keyctl"], &["key_alloc", "key_permission"]).but_not(
+        "KEYCTL_CAPABILITIES, KEYCTL_SET_REQKEY_KEYRING and giving an authority up, which reach no key",
+    ),
     // Mounts.
     Row::new(&["mount"], &["sb_mount"]),
     Row::new(&["umount2"], &["sb_umount"]),
@@ -197,7 +198,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new(&["bpf"], &["bpf"]),
     Row::new(&["perf_event_open"], &["perf_event_open"]),
     Row::new(&["io_uring_setup", "userfaultfd"], &["inode_init_security_anon"]),
-    Row::new(&["syslog"], &["syslog"]),
+    Row::new(&["syslog"], &["syslog"]).and_otherwise(),
     Row::new(&["init_module", "finit_module", "delete_module"], &["capable"]),
     Row::new(&["kexec_load", "kexec_file_load", "reboot"], &["capable"]),
     Row::new(&["swapon", "swapoff", "acct", "vhangup", "sethostname", "setdomainname"], &["capable"]),
@@ -260,6 +261,21 @@ pub(crate) const ROWS: &[Row] = &[
 /// The row of a call.
 pub(crate) fn row(name: &str) -> Option<&'static Row> {
     ROWS.iter().find(|row| row.calls.contains(&name))
+}
+
+/// Why these calls are not all held as written by these programs; `None`: they are.
+pub(crate) fn shortfall(names: &[String], programs: &[&str]) -> Option<String> {
+    let reasons: Vec<String> = names
+        .iter()
+        .filter_map(|name| match row(name).filter(|row| row.held_by(programs)) {
+            Some(row) => row.spared.map(|spared| format!("{name} is refused with EPERM, but not {spared}")),
+            None => Some(format!(
+                "no hook of the kernel guards {name}: the process is killed as the call begins, but the call may still \
+                 take effect"
+            )),
+        })
+        .collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 /// A bit for each call.

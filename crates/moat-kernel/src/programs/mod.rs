@@ -271,7 +271,7 @@ impl Programs {
             && let Err(error) = self.on_demand.attach(&mut self.loaded, self.pins.as_mut(), &profile.programs)
         {
             links.remove();
-            return Err(refused(error));
+            return Err(refused(&error));
         }
         if let Err(error) = before(profile.as_deref().zip(rules)) {
             links.remove();
@@ -396,7 +396,7 @@ fn cgroup(key: Vec<u8>) -> Option<u64> {
     Some(u64::from_ne_bytes(key.try_into().ok()?))
 }
 
-fn refused(error: LoadError) -> ApplyError {
+fn refused(error: &LoadError) -> ApplyError {
     ApplyError::Kernel(std::io::Error::other(error.to_string()))
 }
 

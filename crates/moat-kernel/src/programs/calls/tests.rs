@@ -33,7 +33,7 @@ fn every_call_and_hook_is_known_and_used_once() {
 #[test]
 fn a_call_is_held_where_all_its_hooks_are() {
     let unshare = number("unshare").expect("known");
-    assert!(contains(&held_by(&["moat_call_capable", "moat_call_cred_prepare"]), unshare));
+    assert!(contains(&held_by(&["moat_call_capable", "moat_call_userns_create"]), unshare));
     assert!(!contains(&held_by(&["moat_call_capable"]), unshare));
     let ftruncate = number("ftruncate").expect("known");
     assert!(
@@ -41,6 +41,44 @@ fn a_call_is_held_where_all_its_hooks_are() {
         "older kernels have no file_truncate"
     );
     assert_eq!(held_by(&[]), Calls::default());
+}
+
+#[test]
+fn what_is_not_held_as_written_is_said() {
+    let all: Vec<&str> = HOOKS.to_vec();
+    let shortfall =
+        |names: &[&str]| shortfall(&names.iter().map(ToString::to_string).collect::<Vec<_>>(), &all);
+    assert_eq!(shortfall(&["ptrace", "bpf", "setns"]), None);
+    assert!(
+        shortfall(&["ptrace", "unshare"])
+            .is_some_and(|why| why.contains("CLONE_FILES") && !why.contains("ptrace"))
+    );
+    assert!(
+        shortfall(&["personality"])
+            .is_some_and(|why| why.contains("no hook of the kernel guards personality"))
+    );
+    assert!(super::shortfall(&[String::from("bpf")], &[]).is_some());
+}
+
+/// The table in docs/enforcement.md is this one; `MOAT_BLESS=1` writes it.
+#[test]
+fn the_page_about_enforcement_has_the_table() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/enforcement.md");
+    let text = std::fs::read_to_string(&page).expect("docs/enforcement.md");
+    let (begin, end) = ("<!-- system calls: begin -->\n", "<!-- system calls: end -->");
+    let (head, rest) = text.split_once(begin).expect("where the table begins");
+    let (table, tail) = rest.split_once(end).expect("where the table ends");
+    let list = |words: &[&str]| words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+    let line = |row: &Row| {
+        format!("| {} | {} | {} |\n", list(row.calls), list(row.hooks), row.spared.unwrap_or_default())
+    };
+    let heading = String::from("| system calls | LSM hooks | not refused |\n| --- | --- | --- |\n");
+    let expected: String = std::iter::once(heading).chain(ROWS.iter().map(line)).collect();
+    if std::env::var_os("MOAT_BLESS").is_some() {
+        std::fs::write(&page, format!("{head}{begin}{expected}{end}{tail}")).expect("the page is written");
+        return;
+    }
+    assert_eq!(table, expected, "write it with MOAT_BLESS=1");
 }
 
 #[test]

@@ -180,8 +180,8 @@ fn rule() -> impl Strategy<Value = EffectiveRule> {
         4 => network(),
         1 => raw(),
         1 => drift(),
-        1 => some(CALLS).prop_map(|names| Matcher::Syscalls(names.into())),
-        1 => some(CAPABILITIES).prop_map(|names| Matcher::Capabilities(names.into())),
+        2 => some(CALLS).prop_map(|names| Matcher::Syscalls(names.into())),
+        2 => some(CAPABILITIES).prop_map(|names| Matcher::Capabilities(names.into())),
     ];
     let action = select(
         &[
@@ -372,7 +372,7 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
         4 => file,
         4 => connect,
         1 => Just(Act::Connect(raw)),
-        1 => select(CALLS).prop_map(Act::Syscall),
-        1 => select(CAPABILITIES).prop_map(Act::Capability),
+        2 => select(CALLS).prop_map(Act::Syscall),
+        2 => select(CAPABILITIES).prop_map(Act::Capability),
     ]
 }
