@@ -298,11 +298,9 @@ impl Kind {
     fn weight(self) -> usize {
         match self {
             Kind::Execution => 40,
-            Kind::Script => 8,
             Kind::Open => 24,
-            Kind::Change => 20,
-            Kind::Connection => 20,
-            Kind::Listening => 8,
+            Kind::Change | Kind::Connection => 20,
+            Kind::Script | Kind::Listening => 8,
             Kind::Call | Kind::Capability => 4,
         }
     }

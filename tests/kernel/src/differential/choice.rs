@@ -1,6 +1,6 @@
 //! Choices that look random and are the same for the same seed.
 
-/// SplitMix64 (Steele, Lea, Flood, 2014): any seed will do, 0 too.
+/// `SplitMix64` (Steele, Lea, Flood, 2014): any seed will do, 0 too.
 #[derive(Debug, Clone)]
 pub struct Choice(u64);
 

@@ -195,7 +195,7 @@ fn process(choice: &mut Choice) -> ProcessMatcher {
 }
 
 fn file(choice: &mut Choice) -> FileMatcher {
-    let operations = if choice.chance(70) {
+    let operations = if choice.chance(55) {
         choice.some(&[FileOperation::Read, FileOperation::Write])
     } else {
         choice.some(&FileOperation::ALL)

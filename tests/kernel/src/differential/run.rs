@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use moat_kernel::{ContainerScope, Driver, Outcome, Record};
@@ -133,6 +133,7 @@ struct Done {
 /// # Errors
 /// With the first disagreements, and how to see them again.
 pub fn run(site: &mut Site<'_>, plan: Plan) -> Result<Tally> {
+    let began = Instant::now();
     let users = Users::parse(PASSWD.as_bytes());
     let mut choice = Choice::new(plan.seed);
     let mut batches: Vec<Batch> = Vec::new();
@@ -159,13 +160,14 @@ pub fn run(site: &mut Site<'_>, plan: Plan) -> Result<Tally> {
         }
         batches.push(batch);
         for record in site.records.try_iter() {
-            note(&mut batches, record)?;
+            note(&mut batches, &record)?;
         }
     }
     while batches.iter().any(Batch::waits) {
         let Ok(record) = site.records.recv_timeout(DEADLINE) else { break };
-        note(&mut batches, record)?;
+        note(&mut batches, &record)?;
     }
+    eprintln!("{} rule sets took {:.1} s", batches.len(), began.elapsed().as_secs_f32());
     let mut tally = Tally::default();
     let (mut all, mut told) = (0, Vec::new());
     for batch in &batches {
@@ -184,7 +186,7 @@ pub fn run(site: &mut Site<'_>, plan: Plan) -> Result<Tally> {
     Ok(tally)
 }
 
-fn note(batches: &mut [Batch], record: Record) -> Result<()> {
+fn note(batches: &mut [Batch], record: &Record) -> Result<()> {
     let batch = batches.iter_mut().find(|batch| batch.generation == record.generation);
     let batch = batch.with_context(|| format!("a record of no batch: {record:?}"))?;
     let stopped = matches!(record.outcome, Outcome::Denied | Outcome::Killed);
