@@ -3,6 +3,7 @@
 
 mod arrows;
 mod bench;
+mod bench_kernel;
 mod demo;
 mod links;
 mod workspace;
@@ -34,6 +35,8 @@ enum Command {
     },
     /// Measure what Moat costs and write it to docs/performance.md; takes some ten minutes.
     Bench(bench::Options),
+    /// Count the instructions that Moat adds to system calls, in a guest, and write it to docs/performance.md.
+    BenchKernel(bench_kernel::Options),
 }
 
 fn main() -> Result<ExitCode> {
@@ -42,6 +45,7 @@ fn main() -> Result<ExitCode> {
         Command::Links => links::check()?,
         Command::Demo { exit } => demo::run(exit)?,
         Command::Bench(options) => bench::run(&options)?,
+        Command::BenchKernel(options) => bench_kernel::run(&options)?,
     };
     for finding in &findings {
         eprintln!("{finding}");

@@ -140,7 +140,7 @@ __noinline u32 find_names(u32 slot, u32 which, u32 kind, u64 dentry, u64 mount)
 	other = other_path(slot, f, dentry);
 	if (other != PATH_LIMIT && select_by_path(slot, kind, other))
 		names->inside = f->found;
-	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry, d_inode);
+	struct inode *inode = FIELD(dentry, dentry, d_inode);
 	if (inode && select_by_object(f, inode, kind))
 		names->object = f->found.path;
 	if (kind == TEXT_PATH && f->needs & NEED_NAME) {

@@ -172,19 +172,64 @@ static __always_inline struct facts *new_facts(u32 slot, struct container *c, u6
 	return f;
 }
 
+static __always_inline struct lists *lists_of_key(struct text_key *key, u32 length)
+{
+	if (length <= TEXT_SHORT)
+		return bpf_map_lookup_elem(&short_texts, key);
+	if (length <= TEXT_MIDDLE)
+		return bpf_map_lookup_elem(&middle_texts, key);
+	return bpf_map_lookup_elem(&texts, key);
+}
+
+/* The lists of a text somewhere in the kernel's memory. */
 static __always_inline struct lists *text_lists(u32 slot, u32 profile, u16 kind, const char *text, u32 length)
 {
 	struct text_buffer *buffer = bpf_map_lookup_elem(&text_keys, &slot);
 	if (!buffer || length >= TEXT_MAX)
 		return NULL;
 	struct text_key *key = &buffer->key;
-	__builtin_memset(key, 0, sizeof(*key));
+	if (length <= TEXT_SHORT)
+		__builtin_memset(key->text, 0, TEXT_SHORT);
+	else
+		__builtin_memset(key->text, 0, TEXT_MAX);
 	key->profile = profile;
 	key->kind = kind;
 	key->length = length;
-	barrier_var(length); /* or the mask is optimised away, and with it the proof for older verifiers */
-	bpf_probe_read_kernel(key->text, length & 255, text);
-	return bpf_map_lookup_elem(&texts, key);
+	u32 used = length;
+	barrier_var(used); /* or the mask is optimised away, and with it the proof for older verifiers */
+	bpf_probe_read_kernel(key->text, used & 255, text);
+	return lists_of_key(key, length);
+}
+
+/* A place of so many bytes in front of the path in a buffer. */
+static __always_inline void *in_front_of(struct path_buffer *buffer, u32 offset, u32 size)
+{
+	return (void *)buffer + sizeof(buffer->head) - size + (offset & (PATH_LIMIT - 1));
+}
+
+/* The same of the path at the end of a path buffer: it becomes its own key. In front of it nothing is of use any more,
+ * and behind it are zeros. */
+static __always_inline struct lists *path_lists(struct path_buffer *buffer, u32 offset, u32 profile, u16 kind)
+{
+	u32 length = PATH_LIMIT - offset;
+	if (length >= TEXT_MAX)
+		return NULL;
+	struct text_key *key = in_front_of(buffer, offset, TEXT_HEAD);
+	key->profile = profile;
+	key->kind = kind;
+	key->length = length;
+	return lists_of_key(key, length);
+}
+
+/* And what is known of the longest directory that it lies in. Of a path that is too long the first part counts. */
+static __always_inline struct lists *prefix_lists(struct path_buffer *buffer, u32 offset, u32 profile, u32 kind)
+{
+	u32 length = PATH_LIMIT - offset;
+	struct prefix_key *key = in_front_of(buffer, offset, PREFIX_HEAD);
+	key->bits = 64 + (length < TEXT_MAX ? length : TEXT_MAX - 1) * 8;
+	key->profile = profile;
+	key->kind = kind;
+	return bpf_map_lookup_elem(&prefixes, key);
 }
 
 static __always_inline u64 mask_of(struct lists *mask)
@@ -294,29 +339,18 @@ __noinline u32 select_by_path(u32 slot, u32 kind, u32 offset)
 	if (!f || !buffer)
 		return 0;
 	u32 profile = f->profile, needs = f->needs, length = PATH_LIMIT - offset;
-	const char *path = buffer->bytes + (offset & (PATH_LIMIT - 1));
 	bool program = kind == TEXT_PATH;
 
 	__builtin_memset(&f->found, 0, sizeof(f->found));
-	if (needs & (program ? NEED_PATH : NEED_FILE) && length < TEXT_MAX) {
-		struct lists *found = text_lists(slot, profile, kind, path, length);
+	if (needs & (program ? NEED_PATH : NEED_FILE)) {
+		struct lists *found = path_lists(buffer, offset, profile, kind);
 		if (found)
 			f->found.path = *found;
 	}
 	if (needs & (program ? NEED_PREFIX : NEED_FILE_PREFIX)) {
-		struct prefix_buffer *buffer = bpf_map_lookup_elem(&prefix_keys, &slot);
-		if (buffer) {
-			struct prefix_key *key = &buffer->key;
-			u32 used = length < TEXT_MAX ? length : TEXT_MAX - 1;
-			key->profile = profile;
-			key->kind = kind;
-			key->bits = 64 + used * 8;
-			barrier_var(used); /* as above */
-			bpf_probe_read_kernel(key->text, used & 255, path);
-			struct lists *found = bpf_map_lookup_elem(&prefixes, key);
-			if (found)
-				f->found.prefix = *found;
-		}
+		struct lists *found = prefix_lists(buffer, offset, profile, kind);
+		if (found)
+			f->found.prefix = *found;
 	}
 	if (needs & (program ? NEED_PATH_AUTOMATON : NEED_FILE_AUTOMATON)) {
 		u64 key = AUTOMATON_KEY(profile, program ? AUTOMATON_PATH : AUTOMATON_FILE, 0);
@@ -344,8 +378,9 @@ __noinline u32 select_by_path(u32 slot, u32 kind, u32 offset)
 static __always_inline u32 select_by_object(struct facts *f, struct inode *inode, u32 kind)
 {
 	struct object_key key = { .profile = f->profile, .kind = kind };
-	key.inode = BPF_CORE_READ(inode, i_ino);
-	key.device = BPF_CORE_READ(inode, i_sb, s_dev);
+	key.inode = FIELD(inode, inode, i_ino);
+	struct super_block *system = FIELD(inode, inode, i_sb);
+	key.device = FIELD(super_block, system, s_dev);
 	struct lists *found = bpf_map_lookup_elem(&objects, &key);
 	__builtin_memset(&f->found, 0, sizeof(f->found));
 	if (!found)
@@ -360,10 +395,10 @@ static __always_inline u32 other_path(u32 slot, struct facts *f, u64 dentry)
 {
 	u32 which = PATH_BUFFER(slot, 0);
 	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &which);
-	struct super_block *system = BPF_CORE_READ((struct dentry *)dentry, d_sb);
-	if (!buffer || BPF_CORE_READ(system, s_dev) != f->root_device || BPF_CORE_READ(system, s_magic) != OVERLAYFS_MAGIC)
+	struct super_block *system = FIELD(dentry, dentry, d_sb);
+	if (!buffer || FIELD(super_block, system, s_dev) != f->root_device || FIELD(super_block, system, s_magic) != OVERLAYFS_MAGIC)
 		return PATH_LIMIT;
-	if (buffer->mounts == 1 && buffer->top == (u64)BPF_CORE_READ(system, s_root))
+	if (buffer->mounts == 1 && buffer->top == (u64)FIELD(super_block, system, s_root))
 		return PATH_LIMIT;
 	return path_walk(dentry, 0, which);
 }

@@ -49,6 +49,11 @@ enum { BPF_RB_FORCE_WAKEUP = 2 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+/* Two words, to read memory that has no type. */
+struct timespec64 {
+	s64 tv_sec;
+	long tv_nsec;
+};
 struct qstr {
 	union {
 		struct {

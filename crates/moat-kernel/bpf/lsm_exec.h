@@ -33,11 +33,12 @@ static __noinline int judge_new_program(struct linux_binprm *bprm, struct contai
 	struct facts *f = new_facts(slot, c, cgroup, role);
 	int result = 0;
 	if (f) {
-		f->arguments_memory = address_of(bprm->mm);
+		f->arguments_memory = address_through(&f->address, bprm->mm);
 		f->arguments_start = bprm->p;
 		f->arguments_count = bprm->argc;
 		struct path *path = &bprm->file->f_path;
-		result = conclude_program(slot, f, EXECUTED, address_of(path->dentry), address_of(path->mnt));
+		u64 dentry = address_through(&f->address, path->dentry), mount = address_through(&f->address, path->mnt);
+		result = conclude_program(slot, f, EXECUTED, dentry, mount);
 	}
 	give_slot(slot);
 	return result;

@@ -116,7 +116,7 @@ static __noinline int judge_with(struct access *a, struct dentry *dentry, struct
 	struct facts *f = begin(a, slot);
 	if (!a || !dentry || !names || !f)
 		return 0;
-	u64 address = address_of(dentry), mount = address_of(a->mount);
+	u64 address = address_through(&f->address, dentry), mount = address_through(&f->address, a->mount);
 	if (known) {
 		*names = *known;
 	} else {
@@ -203,6 +203,8 @@ SEC("lsm/mmap_file")
 int BPF_PROG(moat_lsm_map, struct file *file, unsigned long asked, unsigned long protection, unsigned long flags)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
+	if (!may_be_contained(task))
+		return 0;
 	/* There is none for memory without a file, which some verifiers do not know. */
 	if (!address_of(file))
 		return 0;

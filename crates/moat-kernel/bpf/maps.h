@@ -102,12 +102,23 @@ struct text_key {
 	u16 length;
 	char text[TEXT_MAX];
 };
+#define TEXT_HEAD 8          /* what stands before the text */
+/* A short text has a short key, the beginning of that: the kernel reads all of a key, and keeps it. */
+#define TEXT_SHORT 24
+#define TEXT_MIDDLE 56
+struct short_text_key {
+	char bytes[TEXT_HEAD + TEXT_SHORT];
+};
+struct middle_text_key {
+	char bytes[TEXT_HEAD + TEXT_MIDDLE];
+};
 struct prefix_key {
 	u32 bits;                /* of everything after this field */
 	u32 profile;
 	u32 kind;                /* TEXT_PATH or TEXT_FILE */
 	char text[TEXT_MAX];
 };
+#define PREFIX_HEAD 12       /* what stands before the text */
 /* A file that rules name by exact paths, whatever it is called by now. */
 struct object_key {
 	u32 profile;
@@ -242,6 +253,22 @@ struct {
 	__type(key, struct text_key);
 	__type(value, struct lists);
 } texts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 20);
+	__type(key, struct middle_text_key);
+	__type(value, struct lists);
+} middle_texts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 20);
+	__type(key, struct short_text_key);
+	__type(value, struct lists);
+} short_texts SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);

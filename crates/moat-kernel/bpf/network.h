@@ -156,17 +156,17 @@ static __noinline int judge_connection(struct peer *p, struct container *c, u64 
 	u32 profile = c->profile;
 	struct connection s = { .enforced = NONE, .audited = NONE, .port = p->port, .any_port = p->any_port };
 
-	s.rules = bpf_map_lookup_elem(&rules, &profile);
-	s.list = bpf_map_lookup_elem(&rule_lists, &profile);
-	if (!s.rules || !s.list)
-		return 1;
 	key.family = p->family == AF_INET ? 4 : 6;
 	key.address[0] = p->address[0];
 	key.address[1] = p->address[1];
 	key.address[2] = p->address[2];
 	key.address[3] = p->address[3];
 	struct lists *found = bpf_map_lookup_elem(&addresses, &key);
-	if (!found)
+	if (!found || !found->match_count)
+		return 1;
+	s.rules = bpf_map_lookup_elem(&rules, &profile);
+	s.list = bpf_map_lookup_elem(&rule_lists, &profile);
+	if (!s.rules || !s.list)
 		return 1;
 	s.lists = *found;
 	s.protocol_bit = protocol_bit(p);

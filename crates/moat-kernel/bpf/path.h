@@ -6,6 +6,10 @@
 extern void *bpf_rdonly_cast(const void *address, u32 btf_id) __ksym __weak;
 #define TYPED(type, address) ((struct type *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(struct type)))
 
+/* One field of the kernel's structure at an address. */
+#define FIELD(type, address, field) \
+	(bpf_ksym_exists(bpf_rdonly_cast) ? TYPED(type, address)->field : BPF_CORE_READ((struct type *)(address), field))
+
 #define PATH_DEPTH 4096 /* components and mounts: no path of PATH_LIMIT bytes has more of both */
 
 struct walk {
@@ -16,13 +20,24 @@ struct walk {
 	u32 mounts;
 };
 
+#define WORDS_COPIED 4       /* more are a helper's work, whose call costs as much as these */
+
 /* One component to the front of what is there. */
 static __always_inline bool put_name(struct walk *w, u32 length, const unsigned char *name)
 {
 	if (length > 255 || w->offset < length + 1)
 		return false;
 	u32 offset = (w->offset - length) & (PATH_LIMIT - 1);
-	bpf_probe_read_kernel(w->bytes + offset, length & 255, name);
+	if (bpf_ksym_exists(bpf_rdonly_cast) && length <= WORDS_COPIED * 8 && w->offset > WORDS_COPIED * 8) {
+		/* From the end on, word by word: what the last one has too much of lies in front of the name, in the
+		 * same structure there and still free here. */
+		for (u32 word = 1; word <= WORDS_COPIED && word * 8 < length + 8; word++) {
+			u32 at = (w->offset - word * 8) & (PATH_LIMIT - 1);
+			*(u64 *)(w->bytes + at) = TYPED(timespec64, (u64)name + length - word * 8)->tv_sec;
+		}
+	} else {
+		bpf_probe_read_kernel(w->bytes + offset, length & 255, name);
+	}
 	offset = (offset - 1) & (PATH_LIMIT - 1);
 	w->bytes[offset] = '/';
 	w->offset = offset;
@@ -31,41 +46,18 @@ static __always_inline bool put_name(struct walk *w, u32 length, const unsigned 
 
 static long walk_step(u32 i, struct walk *w)
 {
-	u64 top = 0, parent, above = 0, point = 0;
-	u32 length;
-	const unsigned char *name;
-
-	if (bpf_ksym_exists(bpf_rdonly_cast)) {
-		struct dentry *dentry = TYPED(dentry, w->dentry);
-		parent = (u64)dentry->d_parent;
-		length = dentry->d_name.len;
-		name = dentry->d_name.name;
-		if (w->mount) {
-			struct mount *mount = TYPED(mount, w->mount);
-			top = (u64)mount->mnt.mnt_root;
-			above = (u64)mount->mnt_parent;
-			point = (u64)mount->mnt_mountpoint;
-		}
-	} else {
-		struct dentry *dentry = (struct dentry *)w->dentry;
-		parent = (u64)BPF_CORE_READ(dentry, d_parent);
-		length = BPF_CORE_READ(dentry, d_name.len);
-		name = BPF_CORE_READ(dentry, d_name.name);
-		if (w->mount) {
-			struct mount *mount = (struct mount *)w->mount;
-			top = (u64)BPF_CORE_READ(mount, mnt.mnt_root);
-			above = (u64)BPF_CORE_READ(mount, mnt_parent);
-			point = (u64)BPF_CORE_READ(mount, mnt_mountpoint);
-		}
-	}
-	if (w->mount && w->dentry == top) {
+	if (w->mount && w->dentry == (u64)FIELD(mount, w->mount, mnt.mnt_root)) {
+		u64 above = (u64)FIELD(mount, w->mount, mnt_parent);
 		w->mounts++;
 		if (above == w->mount)
 			return 1;
-		w->dentry = point;
+		w->dentry = (u64)FIELD(mount, w->mount, mnt_mountpoint);
 		w->mount = above;
 		return 0;
 	}
+	u64 parent = (u64)FIELD(dentry, w->dentry, d_parent);
+	u32 length = FIELD(dentry, w->dentry, d_name.len);
+	const unsigned char *name = FIELD(dentry, w->dentry, d_name.name);
 	/* The top of a file system, or a file without a name in any directory, is its own parent. */
 	if (parent == w->dentry) {
 		if (w->mount)
@@ -113,6 +105,13 @@ static __always_inline u64 address_of(const void *pointer)
 	u64 address = 0;
 	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
 	return address;
+}
+
+/* The same where there is a place that only this program uses: two instructions instead of a call. */
+static __always_inline u64 address_through(u64 *place, const void *pointer)
+{
+	*(const void *volatile *)place = pointer;
+	return *(volatile u64 *)place;
 }
 
 static __always_inline u32 file_path(struct file *file, u32 which)

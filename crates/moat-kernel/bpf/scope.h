@@ -64,6 +64,15 @@ static __always_inline struct container *container_of_cgroup(u64 *cgroup)
 	return bpf_map_lookup_elem(&containers, cgroup);
 }
 
+/* Whether the current task can be in a known container at all: the quick way out, before anything else is asked. */
+static __always_inline bool may_be_contained(struct task_struct *task)
+{
+	if (settings.cgroup_v1_controller >= 0)
+		return true;
+	u64 *cell = scope_cell(task->cgroups->dfl_cgrp->kn->id);
+	return cell && *cell;
+}
+
 /* The container of the current task, and its id; of a task in no known container its own cgroup's id and NULL. */
 static __always_inline u64 current_container(struct task_struct *task, struct container **found)
 {

@@ -10,7 +10,8 @@
 #define NO_SLOT SLOTS
 
 struct path_buffer {
-	char bytes[2 * PATH_LIMIT];
+	char head[16];           /* of a key whose text begins with the first byte */
+	char bytes[2 * PATH_LIMIT]; /* the second half is never written: zeros behind the path */
 	u32 mounts;              /* that the walk of the path in it passed */
 	u32 pad;
 	u64 top;                 /* the dentry at which it ended */
@@ -52,6 +53,7 @@ struct selection {
 
 struct facts {
 	u64 cgroup, generation;     /* the container */
+	u64 address;                /* for address_through */
 	u32 profile, needs;
 	u32 root_device, init_pid;
 	u64 parents;                /* sets of ancestors that apply */
@@ -93,10 +95,6 @@ struct text_buffer {
 	struct text_key key;
 	char slack[256 - TEXT_MAX];
 };
-struct prefix_buffer {
-	struct prefix_key key;
-	char slack[256 - TEXT_MAX];
-};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -125,13 +123,6 @@ struct {
 	__type(key, u32);
 	__type(value, struct text_buffer);
 } text_keys SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SLOTS);
-	__type(key, u32);
-	__type(value, struct prefix_buffer);
-} prefix_keys SEC(".maps");
 
 struct slots {
 	u32 taken;

@@ -6,7 +6,7 @@
 mod idle;
 mod latency;
 mod overhead;
-mod report;
+pub mod report;
 mod scale;
 mod stage;
 mod statistics;

@@ -10,7 +10,6 @@ use crate::workspace;
 
 const PAGE: &str = "docs/performance.md";
 const START: &str = "<!-- figures: written by `cargo xtask bench` -->";
-const END: &str = "<!-- /figures -->";
 
 /// A goal in words, and its limit in the figure's unit.
 pub type Goal = Option<(&'static str, f64)>;
@@ -57,13 +56,17 @@ impl Figure {
 
 /// Puts the figures in place of the last ones.
 pub fn write(figures: &[Figure]) -> Result<()> {
+    replace(START, "<!-- /figures -->", &section(figures)?)
+}
+
+/// Puts a section in place of what stands between two lines of the page.
+pub fn replace(start: &str, end: &str, section: &str) -> Result<()> {
     let path = workspace::root()?.join(PAGE);
     let page = fs::read_to_string(&path).with_context(|| format!("cannot read {PAGE}"))?;
-    let missing = || format!("{PAGE} has no lines `{START}` and `{END}`");
-    let (before, rest) = page.split_once(START).with_context(missing)?;
-    let (_, after) = rest.split_once(END).with_context(missing)?;
-    let section = section(figures)?;
-    fs::write(&path, format!("{before}{START}\n{section}{END}{after}"))
+    let missing = || format!("{PAGE} has no lines `{start}` and `{end}`");
+    let (before, rest) = page.split_once(start).with_context(missing)?;
+    let (_, after) = rest.split_once(end).with_context(missing)?;
+    fs::write(&path, format!("{before}{start}\n{section}{end}{after}"))
         .with_context(|| format!("cannot write {PAGE}"))
 }
 

@@ -4,6 +4,10 @@ use super::tables::{ListRef, Rule};
 
 /// Longest exact path or name in a key, in bytes (`TEXT_MAX`).
 pub(super) const TEXT_MAX: usize = 248;
+/// Longest texts of short and middle keys (`TEXT_SHORT`, `TEXT_MIDDLE`).
+const TEXT_SHORT: usize = 24;
+const TEXT_MIDDLE: usize = 56;
+const TEXT_HEAD: usize = 8;
 
 /// What a text key names (`enum text_kind`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,9 +104,10 @@ pub(super) fn kernel_device(device: u64) -> u32 {
     (major << 20) | (minor & 0xf_ffff)
 }
 
-pub(super) fn text_key(profile: u32, kind: TextKind, text: &[u8]) -> [u8; 8 + TEXT_MAX] {
-    let mut key = [0; 8 + TEXT_MAX];
+pub(super) fn text_key(profile: u32, kind: TextKind, text: &[u8]) -> Vec<u8> {
     let length = text.len().min(TEXT_MAX);
+    let room = [TEXT_SHORT, TEXT_MIDDLE].into_iter().find(|room| length <= *room).unwrap_or(TEXT_MAX);
+    let mut key = vec![0; TEXT_HEAD + room];
     key[0..4].copy_from_slice(&profile.to_ne_bytes());
     key[4..6].copy_from_slice(&(kind as u16).to_ne_bytes());
     key[6..8].copy_from_slice(&(length as u16).to_ne_bytes());

@@ -58,7 +58,8 @@ struct Maps {
     rule_lists: MapHandle,
     automata: MapHandle,
     automaton_tables: MapHandle,
-    texts: MapHandle,
+    /// By the length of their keys.
+    texts: [MapHandle; 3],
     prefixes: MapHandle,
     numbers: MapHandle,
     addresses: MapHandle,
@@ -174,7 +175,7 @@ impl Profiles {
             rule_lists: loaded.map("rule_lists")?,
             automata: loaded.map("automata")?,
             automaton_tables: loaded.map("automaton_tables")?,
-            texts: loaded.map("texts")?,
+            texts: [loaded.map("short_texts")?, loaded.map("middle_texts")?, loaded.map("texts")?],
             prefixes: loaded.map("prefixes")?,
             numbers: loaded.map("numbers")?,
             addresses: loaded.map("addresses")?,
@@ -328,7 +329,10 @@ impl Maps {
         }
         together(arrays)?;
         for (kind, text, list) in &tables.texts {
-            self.texts.update(&text_key(id, *kind, text), &list.bytes(), any)?;
+            let key = text_key(id, *kind, text);
+            for texts in self.texts_by(&key) {
+                texts.update(&key, &list.bytes(), any)?;
+            }
         }
         for (kind, prefix, list) in &tables.prefixes {
             self.prefixes.update(&prefix_key(id, *kind, prefix), &list.bytes(), any)?;
@@ -342,6 +346,11 @@ impl Maps {
         self.heads.update(&outer, &head(tables, groups, &profile.watched), any)
     }
 
+    /// The map whose keys have this length.
+    fn texts_by(&self, key: &[u8]) -> impl Iterator<Item = &MapHandle> {
+        self.texts.iter().filter(move |map| map.key_size() as usize == key.len())
+    }
+
     /// Deletes whatever of the profiles is there; what is not there needs no deleting.
     fn erase<'a>(&'a self, profiles: impl IntoIterator<Item = &'a Profile>) {
         let mut arrays: Vec<Change<'_>> = Vec::new();
@@ -350,7 +359,10 @@ impl Maps {
             let outer = id.to_ne_bytes();
             let _ = self.heads.delete(&outer);
             for (kind, text, _) in &tables.texts {
-                let _ = self.texts.delete(&text_key(id, *kind, text));
+                let key = text_key(id, *kind, text);
+                for texts in self.texts_by(&key) {
+                    let _ = texts.delete(&key);
+                }
             }
             for (kind, prefix, _) in &tables.prefixes {
                 let _ = self.prefixes.delete(&prefix_key(id, *kind, prefix));

@@ -3,6 +3,7 @@
 //! Prints a table in Markdown, and writes everything to the file that it is told.
 #![forbid(unsafe_code)]
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -53,31 +54,29 @@ fn main() -> Result<()> {
     }
     eprintln!();
     results.kernel = run.release().unwrap_or_default().to_owned();
-    write(&file, &results)?;
+    keep(&file, &results)?;
     println!("{}", text(&results));
     Ok(())
 }
 
 fn text(results: &Results) -> String {
-    let mut text = table::markdown(&results.measured);
-    for one in &results.measured {
-        if one.load > 0.0 {
-            text.push_str(&format!(
-                "\n{:?}: in force after {:.1} million instructions.",
-                one.state, one.load
-            ));
-        }
+    let mut text = format!("Linux {}.\n\n{}", results.kernel, table::markdown(&results.measured));
+    for one in results.measured.iter().filter(|one| one.load > 0.0) {
+        let _ =
+            write!(text, "\n* {}: in force after {:.1} million instructions", one.state.title(), one.load);
     }
     if let Some(memory) = results.memory {
-        text.push_str(&format!(
-            "\n100 rules take {} bytes of maps; slabs grew by {}.",
-            memory.maps, memory.slabs
-        ));
+        let kibibytes = |bytes: i64| bytes as f64 / 1024.0;
+        let (maps, slabs) = (kibibytes(memory.maps), kibibytes(memory.slabs));
+        let _ = write!(
+            text,
+            "\n* 100 rules take {maps:.1} KiB of maps; the kernel's slabs grew by {slabs:.0} KiB"
+        );
     }
     text
 }
 
-fn write(file: &Path, results: &Results) -> Result<()> {
+fn keep(file: &Path, results: &Results) -> Result<()> {
     let json = serde_json::to_string_pretty(results)?;
     std::fs::write(file, json + "\n").with_context(|| format!("cannot write {}", file.display()))
 }

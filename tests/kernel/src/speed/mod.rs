@@ -55,6 +55,18 @@ impl State {
             State::Arguments => "arguments".into(),
         }
     }
+
+    /// The same for people.
+    pub fn title(self) -> String {
+        match self {
+            State::Detached => "detached".into(),
+            State::OutOfScope => "out of scope".into(),
+            State::Rules(0) => "in scope, no rules".into(),
+            State::Rules(count) => format!("{count} rules on paths"),
+            State::Wildcards => "10 rules and wildcards".into(),
+            State::Arguments => "10 rules and an argument regex".into(),
+        }
+    }
 }
 
 /// The instructions that one act takes.

@@ -8,7 +8,7 @@ use super::{ACTS, Cost, Measured, State};
 pub fn markdown(measured: &[Measured]) -> String {
     let mut text = String::from("| act |");
     for one in measured {
-        let _ = write!(text, " {} |", title(one.state));
+        let _ = write!(text, " {} |", one.state.title());
     }
     let _ = writeln!(text, "\n|{}", " --- |".repeat(measured.len() + 1));
     for act in &ACTS {
@@ -22,17 +22,6 @@ pub fn markdown(measured: &[Measured]) -> String {
         text.push('\n');
     }
     text
-}
-
-fn title(state: State) -> String {
-    match state {
-        State::Detached => "detached".into(),
-        State::OutOfScope => "out of scope".into(),
-        State::Rules(0) => "in scope, no rules".into(),
-        State::Rules(count) => format!("{count} rules on paths"),
-        State::Wildcards => "10 rules and wildcards".into(),
-        State::Arguments => "10 rules and an argument regex".into(),
-    }
 }
 
 fn cell(state: State, cost: &Cost, base: Option<&Cost>) -> String {

@@ -229,14 +229,21 @@ fn rules_and_lists() {
 #[test]
 fn keys() {
     assert_eq!(
-        Structure::of("text_key").read(&text_key(7, TextKind::ParentPath, b"/bin/sh")),
+        Structure::of("text_key").read(&text_key(7, TextKind::ParentPath, &[b'/'; 100])),
         [
             ("profile", vec![7]),
             ("kind", vec![4]),
-            ("length", vec![7]),
-            ("text", padded(b"/bin/sh", TEXT_MAX)),
+            ("length", vec![100]),
+            ("text", padded(&[b'/'; 100], TEXT_MAX)),
         ]
     );
+    // A short text has the beginning of that.
+    let long = text_key(7, TextKind::Name, &[b's'; 57]);
+    for (length, size) in [(0, 32), (24, 32), (25, 64), (56, 64), (57, 256)] {
+        let key = text_key(7, TextKind::Name, &vec![b's'; length]);
+        assert_eq!((key.len(), &key[..6]), (size, &long[..6]), "{length}");
+        assert_eq!(key[8..].iter().rposition(|byte| *byte == b's').map_or(0, |last| last + 1), length);
+    }
     assert_eq!(
         Structure::of("object_key").read(&object_key(7, TextKind::Runs, 1 << 40, 5)),
         [
