@@ -17,6 +17,13 @@ pub(crate) struct Aligned<T: ?Sized>(pub(crate) T);
 
 pub(crate) static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/moat.bpf.o")));
 
+/// Of a kind that only kernels with BPF LSM know.
+const KNOWN_FILES: &str = "known_files";
+
+fn know_files(programs: &[&str]) -> bool {
+    programs.iter().any(|name| name.starts_with("moat_lsm_"))
+}
+
 /// Opens the object; nothing is in the kernel yet.
 pub(super) fn open(name: &str) -> Result<OpenObject, libbpf_rs::Error> {
     // What libbpf has to say goes to our log, not to the terminal of whoever runs the agent.
@@ -86,7 +93,9 @@ impl Loaded {
     /// Ids of all maps.
     pub fn map_ids(&self) -> Result<Vec<u32>, LoadError> {
         let id = |map: libbpf_rs::Map<'_>| Ok(map.info()?.info.id);
-        self.object.maps().map(id).collect()
+        // A map that was not created has a descriptor too, and no id.
+        let created = |map: &libbpf_rs::Map<'_>| know_files(&self.programs) || map.name() != KNOWN_FILES;
+        self.object.maps().filter(created).map(id).collect()
     }
 
     fn program(&mut self, name: &str) -> Result<ProgramMut<'_>, LoadError> {
@@ -118,10 +127,9 @@ pub(crate) fn choose(open: &mut OpenObject, programs: &[&str]) -> Result<(), lib
         let wanted = programs.iter().any(|name| program.name() == *name);
         program.set_autoload(wanted);
     }
-    if !programs.iter().any(|name| name.starts_with("moat_lsm_")) {
+    if !know_files(programs) {
         for mut map in open.maps_mut() {
-            // Of a kind that only kernels with BPF LSM know.
-            if map.name() == "known_files" {
+            if map.name() == KNOWN_FILES {
                 map.set_autocreate(false)?;
             }
         }

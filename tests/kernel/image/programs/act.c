@@ -79,7 +79,9 @@ static int listen_on(const char *protocol, const char *address, int port)
 	inet_pton(family, address, family == AF_INET ? (void *)&v4.sin_addr : (void *)&v6.sin6_addr);
 	int at = socket(family, (is(protocol, "TCP") ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
 	setsockopt(at, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	return outcome(bind(at, family == AF_INET ? (void *)&v4 : (void *)&v6, family == AF_INET ? sizeof(v4) : sizeof(v6)));
+	int error = outcome(bind(at, family == AF_INET ? (void *)&v4 : (void *)&v6, family == AF_INET ? sizeof(v4) : sizeof(v6)));
+	/* A node without IPv6 has no such address; the rules were asked before. */
+	return error == EADDRNOTAVAIL ? 0 : error;
 }
 
 /* Each as harmless as the call can be. */
