@@ -83,10 +83,9 @@ impl Loaded {
         Ok(MapHandle::try_from(&map)?)
     }
 
-    /// Ids of all maps.
-    pub fn map_ids(&self) -> Result<Vec<u32>, LoadError> {
-        let id = |map: libbpf_rs::Map<'_>| Ok(map.info()?.info.id);
-        self.object.maps().map(id).collect()
+    /// Ids of all maps that were made: some kinds only where a program needs them.
+    pub fn map_ids(&self) -> impl Iterator<Item = u32> + '_ {
+        self.object.maps().filter_map(|map| Some(map.info().ok()?.info.id))
     }
 
     fn program(&mut self, name: &str) -> Result<ProgramMut<'_>, LoadError> {
