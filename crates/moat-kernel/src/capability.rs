@@ -6,8 +6,6 @@ use moat_policy::model::{DriftMatcher, FileMatcher, NetworkMatcher, ProcessMatch
 use moat_policy::rule_set::Matcher;
 use serde::{Deserialize, Serialize};
 
-use crate::programs::calls;
-
 /// Stable identifiers of capabilities.
 pub mod name {
     pub const LSM: &str = "bpf-lsm";
@@ -23,9 +21,6 @@ pub mod name {
     pub const PINS: &str = "pins";
     /// Before the name of a hook of the LSM that this kernel is without.
     pub const HOOK: &str = "hook-";
-    pub const CAPABILITY: &str = "capability-use";
-    pub const LISTEN: &str = "network-listen";
-    pub const RAW: &str = "raw-sockets";
 }
 
 /// What probing found. Each is available only where a program or mark was really placed.
@@ -86,10 +81,7 @@ impl Capabilities {
             Matcher::Drift(matcher) => self.drift(matcher),
             Matcher::File(matcher) => self.file(matcher, rule.action),
             Matcher::Network(matcher) => self.network(matcher),
-            Matcher::Syscalls(names) => self.syscalls(names, rule.action),
-            Matcher::Capabilities(_) if self.has(name::CAPABILITY) => {
-                by_lsm("the capability is not granted: EPERM from what asks for it")
-            }
+            Matcher::Syscalls(_) => self.syscalls(rule.action),
             Matcher::Capabilities(_) => {
                 not_held("seeing a process use a capability needs a kernel with BPF LSM")
             }
@@ -167,16 +159,10 @@ impl Capabilities {
         let needed = match matcher.direction {
             Direction::Egress => name::EGRESS,
             Direction::Ingress => name::INGRESS,
-            Direction::Listen if self.has(name::LISTEN) => return by_lsm("bind and listen fail with EPERM"),
             Direction::Listen => return not_held("judging bind and listen needs a kernel with BPF LSM"),
         };
         let raw = matcher.protocols.contains(&Protocol::Raw);
-        let raw_held = self.has(name::RAW);
-        let only_raw = matcher.protocols.iter().all(|protocol| *protocol == Protocol::Raw);
-        if raw && raw_held && only_raw {
-            return by_lsm("socket fails with EPERM for raw and packet sockets");
-        }
-        if raw && only_raw {
+        if raw && matcher.protocols.iter().all(|protocol| *protocol == Protocol::Raw) {
             return not_held(RAW);
         }
         if !self.has(needed) {
@@ -186,18 +172,12 @@ impl Capabilities {
             name::EGRESS => "connect and sendto fail with EPERM",
             _ => "arriving packets are dropped",
         };
-        if raw && !raw_held { degraded(&format!("{how}; but {RAW}")) } else { held(how) }
+        if raw { degraded(&format!("{how}; but {RAW}")) } else { held(how) }
     }
 
-    fn syscalls(&self, names: &[String], action: RuleAction) -> Holding {
+    fn syscalls(&self, action: RuleAction) -> Holding {
         if !self.has(name::SYSCALL) {
             return self.missing(name::SYSCALL);
-        }
-        if self.entries.iter().any(|entry| entry.name == name::SYSCALL && entry.driver == "lsm") {
-            return match calls::shortfall(names, &calls::HOOKS) {
-                None => by_lsm("the call fails with EPERM"),
-                Some(reason) => Holding::Degraded { driver: String::from("lsm"), reason },
-            };
         }
         if action == RuleAction::Alert {
             return held("reported as the call begins");
@@ -218,10 +198,6 @@ fn not_held(reason: &str) -> Holding {
 
 fn held(detail: &str) -> Holding {
     Holding::Held { driver: String::from("guard"), detail: detail.to_owned() }
-}
-
-fn by_lsm(detail: &str) -> Holding {
-    Holding::Held { driver: String::from("lsm"), detail: detail.to_owned() }
 }
 
 fn degraded(reason: &str) -> Holding {
@@ -284,41 +260,6 @@ mod tests {
             };
             assert_eq!(found, state, "{:?}: {reason}", rule.matcher);
             assert_eq!(reason.contains("BPF LSM"), state != "Held", "{reason}");
-        }
-    }
-
-    #[test]
-    fn what_bpf_lsm_sees_is_held() {
-        let entry = |name: &str| Capability {
-            name: name.to_owned(),
-            summary: String::new(),
-            available: true,
-            driver: String::from("lsm"),
-            detail: String::new(),
-        };
-        let names = [name::EGRESS, name::SYSCALL, name::CAPABILITY, name::LISTEN, name::RAW];
-        let capabilities = Capabilities { entries: names.map(entry).to_vec(), ..Capabilities::default() };
-        for (matcher, held) in [
-            (Matcher::Capabilities([String::from("BPF")].into()), true),
-            (network(Direction::Listen, &[]), true),
-            (network(Direction::Egress, &[Protocol::Raw]), true),
-            (Matcher::Syscalls([String::from("ptrace"), String::from("mount")].into()), true),
-            (Matcher::Syscalls([String::from("ptrace"), String::from("personality")].into()), false),
-        ] {
-            let rule = EffectiveRule {
-                policy: "p".into(),
-                rule: "r".into(),
-                severity: Severity::High,
-                action: RuleAction::Block,
-                enforced: true,
-                matcher,
-            };
-            let found = capabilities.holding(&rule);
-            assert_eq!(
-                matches!(found, Holding::Held { ref driver, .. } if driver == "lsm"),
-                held,
-                "{found:?}"
-            );
         }
     }
 }

@@ -263,21 +263,6 @@ pub(crate) fn row(name: &str) -> Option<&'static Row> {
     ROWS.iter().find(|row| row.calls.contains(&name))
 }
 
-/// Why these calls are not all held as written by these programs; `None`: they are.
-pub(crate) fn shortfall(names: &[String], programs: &[&str]) -> Option<String> {
-    let reasons: Vec<String> = names
-        .iter()
-        .filter_map(|name| match row(name).filter(|row| row.held_by(programs)) {
-            Some(row) => row.spared.map(|spared| format!("{name} is refused with EPERM, but not {spared}")),
-            None => Some(format!(
-                "no hook of the kernel guards {name}: the process is killed as the call begins, but the call may still \
-                 take effect"
-            )),
-        })
-        .collect();
-    (!reasons.is_empty()).then(|| reasons.join("; "))
-}
-
 /// A bit for each call.
 pub(super) type Calls = [u64; 8];
 

@@ -270,13 +270,16 @@ fn next_id(id: u32) -> u32 {
 impl Maps {
     /// The maps that have a row or more a profile, and where in their keys its number is; those that are written
     /// first come first.
-    fn all(&self) -> [(&MapHandle, usize); 10] {
+    fn all(&self) -> [(&MapHandle, usize); 12] {
+        let [short_texts, middle_texts, texts] = &self.texts;
         [
             (&self.automata, 4),
             (&self.rules, 0),
             (&self.rule_lists, 0),
             (&self.automaton_tables, 4),
-            (&self.texts, 0),
+            (short_texts, 0),
+            (middle_texts, 0),
+            (texts, 0),
             (&self.prefixes, 4),
             (&self.numbers, 0),
             (&self.addresses, 4),

@@ -43,23 +43,6 @@ fn a_call_is_held_where_all_its_hooks_are() {
     assert_eq!(held_by(&[]), Calls::default());
 }
 
-#[test]
-fn what_is_not_held_as_written_is_said() {
-    let all: Vec<&str> = HOOKS.to_vec();
-    let shortfall =
-        |names: &[&str]| shortfall(&names.iter().map(ToString::to_string).collect::<Vec<_>>(), &all);
-    assert_eq!(shortfall(&["ptrace", "bpf", "setns"]), None);
-    assert!(
-        shortfall(&["ptrace", "unshare"])
-            .is_some_and(|why| why.contains("CLONE_FILES") && !why.contains("ptrace"))
-    );
-    assert!(
-        shortfall(&["personality"])
-            .is_some_and(|why| why.contains("no hook of the kernel guards personality"))
-    );
-    assert!(super::shortfall(&[String::from("bpf")], &[]).is_some());
-}
-
 /// The table in docs/enforcement.md is this one; `MOAT_BLESS=1` writes it.
 #[test]
 fn the_page_about_enforcement_has_the_table() {
