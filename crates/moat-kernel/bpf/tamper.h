@@ -46,12 +46,12 @@ static __always_inline bool is_agent(struct task_struct *task)
 	return bpf_map_lookup_elem(&agents, &process);
 }
 
-/* The container of the current task. */
+/* The container of the current task, where it has any rules. */
 static __always_inline struct container *tampering_container(u64 *cgroup)
 {
 	struct container *c;
 	*cgroup = current_container(bpf_get_current_task_btf(), &c);
-	return c;
+	return c && c->profile ? c : NULL;
 }
 
 static __noinline int guard_agent(struct task_struct *target, enum tampering what)

@@ -162,8 +162,7 @@ impl Capabilities {
             Direction::Listen => return not_held("judging bind and listen needs a kernel with BPF LSM"),
         };
         let raw = matcher.protocols.contains(&Protocol::Raw);
-        let only_raw = matcher.protocols.iter().all(|protocol| *protocol == Protocol::Raw);
-        if raw && only_raw {
+        if raw && matcher.protocols.iter().all(|protocol| *protocol == Protocol::Raw) {
             return not_held(RAW);
         }
         if !self.has(needed) {

@@ -159,7 +159,7 @@ impl Programs {
             foreign.update(&place.to_ne_bytes(), &number.to_ne_bytes(), MapFlags::ANY)?;
         }
         only(&loaded.map("agents")?, [std::process::id()])?;
-        only(&loaded.map("own_maps")?, loaded.map_ids()?)?;
+        only(&loaded.map("own_maps")?, loaded.map_ids())?;
         let containers = loaded.map("containers")?;
         let mut scope = Scope::new(&loaded.map("scope_cells")?, loaded.map("nested")?)?;
         let inherited: HashSet<u64> = containers.keys().filter_map(cgroup).collect();

@@ -90,12 +90,9 @@ impl Loaded {
         Ok(MapHandle::try_from(&map)?)
     }
 
-    /// Ids of all maps.
-    pub fn map_ids(&self) -> Result<Vec<u32>, LoadError> {
-        let id = |map: libbpf_rs::Map<'_>| Ok(map.info()?.info.id);
-        // A map that was not created has a descriptor too, and no id.
-        let created = |map: &libbpf_rs::Map<'_>| know_files(&self.programs) || map.name() != KNOWN_FILES;
-        self.object.maps().filter(created).map(id).collect()
+    /// Ids of all maps that were made: some kinds only where a program needs them.
+    pub fn map_ids(&self) -> impl Iterator<Item = u32> + '_ {
+        self.object.maps().filter_map(|map| Some(map.info().ok()?.info.id))
     }
 
     fn program(&mut self, name: &str) -> Result<ProgramMut<'_>, LoadError> {
