@@ -298,7 +298,7 @@ const OF_CONTAINERS: [&str; 10] = [
     "rule_lists",
     "automaton_table",
     "automata",
-    "texts",
+    "short_texts",
     "prefixes",
     "numbers",
     "addresses",
