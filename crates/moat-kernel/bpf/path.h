@@ -6,9 +6,12 @@
 extern void *bpf_rdonly_cast(const void *address, u32 btf_id) __ksym __weak;
 #define TYPED(type, address) ((struct type *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(struct type)))
 
-/* One field of the kernel's structure at an address. */
-#define FIELD(type, address, field) \
-	(bpf_ksym_exists(bpf_rdonly_cast) ? TYPED(type, address)->field : BPF_CORE_READ((struct type *)(address), field))
+/* One field of the kernel's structure at an address. What gives the address is no access to a kernel's structure. */
+#define FIELD(type, address, field) ({ \
+	u64 address_of_field = (u64)(address); \
+	bpf_ksym_exists(bpf_rdonly_cast) ? TYPED(type, address_of_field)->field : \
+					   BPF_CORE_READ((struct type *)address_of_field, field); \
+})
 
 #define PATH_DEPTH 4096 /* components and mounts: no path of PATH_LIMIT bytes has more of both */
 
