@@ -54,8 +54,12 @@ pub(super) fn about_lsm() -> String {
     let mut about = String::new();
     let modules = read("lsm");
     if !modules.is_empty() && !modules.trim().split(',').any(|module| module == "bpf") {
-        about +=
-            &format!("; its security modules are {}, without bpf: boot with lsm={0},bpf", modules.trim());
+        let modules = modules.trim();
+        about.push_str("; its security modules are ");
+        about.push_str(modules);
+        about.push_str(", without bpf: boot with lsm=");
+        about.push_str(modules);
+        about.push_str(",bpf");
     }
     if read("lockdown").contains("[confidentiality]") {
         about += "; it is locked down for confidentiality: boot with lockdown=integrity";

@@ -116,7 +116,7 @@ impl Features {
     }
 }
 
-/// What a kernel needs for a hook (include/linux/lsm_hook_defs.h, by release).
+/// What a kernel needs for a hook (`include/linux/lsm_hook_defs.h`, by release).
 fn how_to_get(hook: &str) -> &'static str {
     match hook {
         "file_truncate" => "it came with Linux 6.2",

@@ -308,7 +308,7 @@ impl Programs {
         {
             self.scope.adopt(scope.cgroup, directory);
         }
-        self.objects.forget(scope.cgroup, before_objects);
+        self.objects.forget(scope.cgroup, before_objects.as_ref());
         if let Some(before) = self.managed.insert(scope.cgroup, Managed { profile, links }) {
             before.links.remove();
         }

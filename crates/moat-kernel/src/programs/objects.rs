@@ -93,11 +93,11 @@ impl Objects {
 
     pub fn release(&mut self, cgroup: u64) {
         let before = self.containers.remove(&cgroup);
-        self.forget(cgroup, before);
+        self.forget(cgroup, before.as_ref());
     }
 
     /// Takes away what is in force no more.
-    pub fn forget(&mut self, cgroup: u64, before: Option<Known>) {
+    pub fn forget(&mut self, cgroup: u64, before: Option<&Known>) {
         let now = self.containers.get(&cgroup);
         for key in before.iter().flat_map(|known| known.entries.keys()) {
             if now.is_none_or(|now| !now.entries.contains_key(key)) {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use moat_event::Workload;
 use moat_kernel::lsm::Lsm;
-use moat_kernel::{Driver, DriverConfig, Held, Record, Sink};
+use moat_kernel::{Driver, DriverConfig, Held, Outcome, Record, Sink};
 use moat_policy::model::{API_VERSION, Metadata, Mode, RuntimePolicy, RuntimePolicySpec};
 use moat_policy::{ActivePolicy, PolicySet, RuleSet};
 
@@ -81,8 +81,12 @@ fn run(name: &str) -> Result<()> {
     );
 
     let attempt = node.attempt(name, &trick, true)?;
-    let stopped =
-        attempt.ended.status == Some(1) || attempt.ended.was_killed() || attempt.ended.was_refused();
+    // A loader that may not map the program ends as it likes.
+    let refused = attempt.records.iter().any(|record| record.outcome == Outcome::Denied);
+    let stopped = attempt.ended.status == Some(1)
+        || attempt.ended.was_killed()
+        || attempt.ended.was_refused()
+        || (refused && !attempt.ended.succeeded());
     let held = stopped && attempt.shown.is_empty();
     match (trick.gap(&release), held) {
         (None, true) => {

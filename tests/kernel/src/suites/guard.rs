@@ -60,7 +60,7 @@ fn block(matcher: ProcessMatcher) -> EffectiveRule {
 }
 
 fn it_loads() -> Result<()> {
-    for entry in moat_kernel::probe().entries {
+    for entry in moat_kernel::probe_guard().entries {
         assert!(entry.available, "{}: {}", entry.name, entry.detail);
     }
     Node::start().map(drop)

@@ -128,7 +128,7 @@ impl Attempts {
 /// The folders of layouts, and of one layout's agents.
 fn folders(of: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(of).with_context(|| of.display().to_string())?;
-    Ok(entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?)
+    entries.map(|entry| Ok(entry?.path())).collect()
 }
 
 fn instance_folder() -> Result<PathBuf> {

@@ -78,7 +78,7 @@ pub fn run() -> Result<()> {
                     cgroup_directory: Some(scope.cgroup_directory),
                     init_pid: scope.init_pid,
                 };
-                let applied = driver.apply(&scope, &rules(generation, programs));
+                let applied = driver.apply(&scope, &rules(generation, &programs));
                 answer(&applied.map_or_else(|error| Answer::Failed(error.to_string()), |()| Answer::Done))?;
             }
             Order::ForgetOthers { running } => {
@@ -97,8 +97,8 @@ fn answer(answer: &Answer) -> Result<()> {
     std::io::stdout().lock().write_all(line.as_bytes()).context("nobody hears the agent")
 }
 
-fn rules(generation: u64, programs: Vec<String>) -> Arc<RuleSet> {
-    let execution = ProcessMatcher { paths: programs.clone(), ..ProcessMatcher::default() };
+fn rules(generation: u64, programs: &[String]) -> Arc<RuleSet> {
+    let execution = ProcessMatcher { paths: programs.to_vec(), ..ProcessMatcher::default() };
     let opening = FileMatcher {
         paths: vec!["/etc/secret".into()],
         operations: vec![FileOperation::Read],

@@ -72,11 +72,8 @@ struct Facts {
 
 impl<'a> Kernel<'a> {
     pub fn new(tables: &'a Tables) -> Kernel<'a> {
-        let texts: HashMap<_, _> = tables
-            .texts
-            .iter()
-            .map(|(kind, text, list)| (text_key(PROFILE, *kind, text).to_vec(), *list))
-            .collect();
+        let texts: HashMap<_, _> =
+            tables.texts.iter().map(|(kind, text, list)| (text_key(PROFILE, *kind, text), *list)).collect();
         let prefixes: HashMap<_, _> = tables
             .prefixes
             .iter()
