@@ -53,7 +53,7 @@ fn main() -> Result<()> {
         }
     }
     eprintln!();
-    results.kernel = run.release().unwrap_or_default().to_owned();
+    run.release().unwrap_or_default().clone_into(&mut results.kernel);
     keep(&file, &results)?;
     println!("{}", text(&results));
     Ok(())
