@@ -18,7 +18,7 @@ pub struct Options {
     /// The series of Debian's kernel; only that of 6.12 goes to docs/performance.md.
     #[arg(long, default_value = RECORDED)]
     series: String,
-    /// Measure only in these states (detached, out_of_scope, rules_10 …), and leave docs/performance.md alone.
+    /// Measure only in these states (`detached`, `out_of_scope`, `rules_10` …), and leave docs/performance.md alone.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }

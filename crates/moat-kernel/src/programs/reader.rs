@@ -125,7 +125,11 @@ impl State {
         })?;
         let ring = builder.build()?;
         while !stop.load(Ordering::Relaxed) {
-            ring.poll(RING_POLL)?;
+            match ring.poll(RING_POLL) {
+                // Whoever stops the agent and lets it go on ends the wait, and no more than that.
+                Err(error) if error.kind() == libbpf_rs::ErrorKind::Interrupted => {}
+                polled => polled?,
+            }
             let mut state = state.borrow_mut();
             state.sweep();
             state.tell_faults();
