@@ -22,19 +22,21 @@ fn main() -> ExitCode {
     for (series, machine) in
         SERIES.into_iter().flat_map(|series| Machine::ALL.map(|machine| (series, machine)))
     {
-        let names: Vec<String> =
-            cases.iter().filter(|case| case.machine == machine).map(|case| case.name.clone()).collect();
+        let cases = || cases.iter().filter(|case| case.machine == machine);
         let full = |name: &str| format!("{series}::{name}");
-        let probe = |name: &&String| {
-            let trial = Trial::test(full(name), || Ok(()));
-            !arguments.is_filtered_out(&trial) && !arguments.is_ignored(&trial)
-        };
-        let selected = names.iter().filter(probe).cloned().collect();
+        let selected = cases()
+            .filter(|case| {
+                let trial = Trial::test(full(&case.name), || Ok(())).with_ignored_flag(case.slow);
+                !arguments.is_filtered_out(&trial) && !arguments.is_ignored(&trial)
+            })
+            .map(|case| case.name.clone())
+            .collect();
         let run = Run::new(series, machine, selected, Path::new(env!("CARGO_BIN_EXE_moat-guest")), &cache);
         let run = Arc::new(Mutex::new(run));
-        for name in names {
-            let run = Arc::clone(&run);
-            trials.push(Trial::ignorable_test(full(&name), move || conclude(&run, &name)));
+        for case in cases() {
+            let (run, name) = (Arc::clone(&run), case.name.clone());
+            let trial = Trial::ignorable_test(full(&name), move || conclude(&run, &name));
+            trials.push(trial.with_ignored_flag(case.slow));
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -22,7 +22,7 @@ async fn containers_and_pods_run_and_leave_nothing() {
     assert_eq!(String::from_utf8_lossy(&listing.stdout), "/bin/sleep\x0086400\0", "{listing:?}");
 
     // More than a pipe holds, and all of it is there although the program ends with its last line.
-    let numbers: String = (1..=50_000).map(|number| format!("{number}\n")).collect();
+    let numbers = (1..=50_000).fold(String::new(), |numbers, number| numbers + &number.to_string() + "\n");
     let script = ["/bin/sh", "-c", "seq 50000; echo last >&2; exit 3"];
     for output in [running.exec(&script), containerd.container(&image, "long").command(script).run()] {
         let output = output.unwrap();

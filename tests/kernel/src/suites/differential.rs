@@ -29,7 +29,7 @@ const KINDS: [Kind; 8] = [
 ];
 
 pub fn cases() -> Vec<Case> {
-    vec![Case::new("differential", "the_lsm_decides_as_the_evaluator", lsm).within(LIMIT)]
+    vec![Case::new("differential", "the_lsm_decides_as_the_evaluator", lsm).within(LIMIT).slow()]
 }
 
 fn lsm() -> Result<()> {

@@ -26,6 +26,8 @@ pub struct Case {
     pub name: String,
     /// What it must run on.
     pub machine: Machine,
+    /// Too slow on an emulated processor for every run: only with `--include-ignored`.
+    pub slow: bool,
     limit: Duration,
     run: Box<dyn Fn() -> Result<String> + Send + Sync>,
 }
@@ -68,7 +70,19 @@ impl Case {
         name: &str,
         run: impl Fn() -> Result<String> + Send + Sync + 'static,
     ) -> Case {
-        Case { name: format!("{suite}::{name}"), machine: Machine::Plain, limit: LIMIT, run: Box::new(run) }
+        Case {
+            name: format!("{suite}::{name}"),
+            machine: Machine::Plain,
+            slow: false,
+            limit: LIMIT,
+            run: Box::new(run),
+        }
+    }
+
+    /// It is left out unless asked for.
+    #[must_use]
+    pub fn slow(self) -> Case {
+        Case { slow: true, ..self }
     }
 
     /// It needs such a machine.

@@ -10,7 +10,7 @@ use crate::speed::{ACTS, Act, Place, Stage};
 
 pub fn cases() -> Vec<Case> {
     let cases = cases!("speed": acts_outside_of_containers_cost_next_to_nothing);
-    cases.into_iter().map(|case| case.on(Machine::Counting)).collect()
+    cases.into_iter().map(|case| case.on(Machine::Counting).slow()).collect()
 }
 
 /// By act: instructions that a loaded driver may add. A program that does nothing adds 184 to an `open`: the way into it
