@@ -47,7 +47,7 @@ fn pid(raw: i32) -> Pid {
 }
 
 /// Prints its arguments and process id, then waits for a signal.
-const PATIENT: &str = "trap 'echo ended; exit 0' TERM; echo $$ \"$@\"; while :; do sleep 0.05; done";
+const PATIENT: &str = "trap 'echo ended TERM; exit 0' TERM; trap 'echo ended INT; exit 0' INT; echo $$ \"$@\"; while :; do sleep 0.05; done";
 
 #[test]
 fn the_agent_gets_the_flags_and_ends_in_order() {
@@ -56,10 +56,10 @@ fn the_agent_gets_the_flags_and_ends_in_order() {
     let (_, arguments) = line.split_once(' ').unwrap();
     assert_eq!(
         arguments,
-        "run --supervised --policies /p --state /s --events - --control /c --runtime docker"
+        "run --supervised --policies /p --state /s --events - --control /c --runtime docker --driver auto"
     );
     up.signal(Signal::TERM);
-    assert_eq!(up.line(), "ended");
+    assert_eq!(up.line(), "ended TERM");
     assert!(up.end().starts_with("status: 0\n"));
 }
 
@@ -73,8 +73,9 @@ fn an_agent_that_is_killed_is_started_again_and_told_of_the_gap() {
     assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
     let (_, gap) = line.split_once("--restarted-after-millis ").expect(&line);
     assert!(gap.parse::<u64>().unwrap() < 100, "{gap}");
+    // Ctrl-C asks for more than the end: nothing is to stay in force.
     up.signal(Signal::INT);
-    assert_eq!(up.line(), "ended");
+    assert_eq!(up.line(), "ended INT");
     let text = up.end();
     assert!(text.starts_with("status: 0\n"), "{text}");
     assert!(text.contains("moat: the agent was ended by signal 9; it is started again\n"), "{text}");
