@@ -281,10 +281,11 @@ __noinline u32 judge_program(u32 slot, u32 manner, u64 dentry, u64 mount)
 	struct profile *p = bpf_map_lookup_elem(&profiles, &profile);
 	if (!p)
 		return ACTION_ALERT;
-	u32 other = PATH_LIMIT;
+	u32 other = PATH_LIMIT, by_path = 0, by_name = f->name.match_count;
 	if (needs & (NEED_PATH | NEED_PREFIX | NEED_PATH_AUTOMATON)) {
 		u32 offset = path_walk(dentry, mount, PATH_BUFFER(slot, 0));
 		select_path(slot, f, manner, dentry, offset);
+		by_path = f->found.path.match_count;
 		consider_found(&s);
 	}
 	consider(&s, f->name.match_offset, f->name.match_count);
@@ -300,12 +301,12 @@ __noinline u32 judge_program(u32 slot, u32 manner, u64 dentry, u64 mount)
 		if (other != PATH_LIMIT && select_path(slot, f, manner, dentry, other))
 			consider_found(&s);
 	}
-	/* What its present name excepts says nothing about what it was when the rules came. */
+	/* Reached by another name than rules have for it: what that name excepts says nothing about what it is. */
 	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry, d_inode);
 	__builtin_memset(&f->name, 0, sizeof(f->name));
-	if (needs & NEED_PATH && select_by_object(f, inode, TEXT_PATH))
+	if (!by_path && needs & NEED_PATH && select_by_object(f, inode, TEXT_PATH))
 		consider_found(&s);
-	if (needs & NEED_NAME && select_by_object(f, inode, TEXT_NAME))
+	if (!by_name && needs & NEED_NAME && select_by_object(f, inode, TEXT_NAME))
 		consider_found(&s);
 	return enforced_action(&s);
 }

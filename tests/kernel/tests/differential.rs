@@ -72,7 +72,9 @@ fn the_guard_decides_as_the_evaluator() -> Result<()> {
     let tally = run(&mut site, plan)?;
     println!("{tally}");
     ensure!(guard.losses().iter().all(|loss| loss.events == 0), "{:?}", guard.losses());
-    tally.require(&KINDS.map(|kind| (kind, plan.cases / 500)))
+    // Of rules on calls only alerts are held as written here: none is stopped.
+    let stopped = KINDS.into_iter().filter(|kind| *kind != Kind::Call);
+    tally.require(&stopped.map(|kind| (kind, plan.cases / 500)).collect::<Vec<_>>())
 }
 
 /// The world, as an image.
