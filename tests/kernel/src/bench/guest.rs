@@ -21,7 +21,7 @@ const ARGUMENTS: &str = "console=ttyS0 quiet oops=panic panic=-1 mitigations=off
      lsm=lockdown,capability,landlock,bpf";
 
 /// No guest may take longer than this, whatever it does.
-const LIFE: Duration = Duration::from_mins(15);
+const LIFE: Duration = Duration::from_mins(45);
 /// How long it may take to boot, or to do anything else between cases, without a message.
 pub const SILENCE: Duration = Duration::from_mins(2);
 /// Messages that wait for the host; then the guest does.

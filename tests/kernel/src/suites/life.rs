@@ -16,9 +16,9 @@ use super::{Case, cases};
 use crate::container::{Container, Ended};
 
 pub fn cases() -> Vec<Case> {
-    let cases =
-        cases!("life": a_killed_agent_leaves_its_rules_in_force, the_next_agent_takes_over_without_a_gap);
-    let slow = cases!("life":
+    let cases = cases!("life":
+        a_killed_agent_leaves_its_rules_in_force,
+        the_next_agent_takes_over_without_a_gap,
         another_layout_is_replaced_without_a_gap,
         what_ended_meanwhile_is_forgotten,
         a_start_held_by_a_killed_agent_is_released_by_the_next,
@@ -26,8 +26,7 @@ pub fn cases() -> Vec<Case> {
         a_new_start_is_judged_once_an_agent_is_back,
     );
     // Each agent's programs are checked by the kernel anew.
-    let cases = cases.into_iter().chain(slow.into_iter().map(Case::slow));
-    cases.map(|case| case.within(Duration::from_mins(5))).collect()
+    cases.into_iter().map(|case| case.within(Duration::from_mins(5)).slow()).collect()
 }
 
 const MARK: &str = "/usr/bin/mark";
