@@ -13,6 +13,7 @@ use moat_policy::RuleSet;
 use crate::driver::{ApplyError, Driver, Held, Inherited};
 use crate::guard::{ARRIVING, CALLS, EXEC, OUTGOING};
 use crate::programs::calls;
+use crate::programs::attempt;
 use crate::programs::features::Features;
 use crate::programs::layout::Settings;
 use crate::programs::object::layout;
@@ -43,6 +44,8 @@ impl Lsm {
     /// # Errors
     /// When this kernel refuses a program that is needed; what was there before stays as it was.
     pub fn load(config: &DriverConfig, sink: Sink, held: SyncSender<Held>) -> Result<Lsm, LoadError> {
+        // Where none is taken, there is no need to try each.
+        attempt::try_lsm().map_err(LoadError::Refused)?;
         let mut features = Features::listed()?;
         let layout = layout()?;
         let pins = config.instance.as_ref().map(|instance| Pins::open(instance, layout)).transpose();

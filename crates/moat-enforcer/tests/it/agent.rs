@@ -66,12 +66,22 @@ impl Node {
         let mut node = Node { containerd, image, folder, cancel, agent };
         let up = node.until(|node| node.control().exists() || node.agent.is_finished());
         timeout(DEADLINE, up).await.expect("the agent did not start");
-        // It answers as soon as the driver is loaded.
-        let answers = async { Client::connect(&node.control()).await?.status().await };
-        if let Err(no_answer) = answers.await {
-            match timeout(DEADLINE, &mut node.agent).await.expect("no answer and no end").unwrap() {
+        // It answers as soon as the driver is loaded, which takes longer than one question may on a busy machine.
+        let answered = async {
+            while !node.agent.is_finished() {
+                if let Ok(mut client) = Client::connect(&node.control()).await
+                    && client.status().await.is_ok()
+                {
+                    return true;
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+            false
+        };
+        if !timeout(DEADLINE, answered).await.expect("no answer and no end") {
+            match (&mut node.agent).await.unwrap() {
                 Err(RunError::Driver(why)) => skip("guard", why),
-                ended => panic!("{no_answer}; the agent ended: {ended:?}"),
+                ended => panic!("the agent ended: {ended:?}"),
             }
             return None;
         }

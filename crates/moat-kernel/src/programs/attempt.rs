@@ -27,11 +27,6 @@ fn lsm_hook(name: &CStr) -> Option<u32> {
     u32::try_from(id).ok().filter(|id| *id > 0)
 }
 
-/// Whether this kernel has a hook of the LSM.
-pub(crate) fn has_lsm_hook(name: &CStr) -> bool {
-    lsm_hook(name).is_some()
-}
-
 /// Loads a program of two instructions at a hook of the LSM.
 pub(crate) fn try_lsm() -> Result<(), String> {
     // mov r0, 0; exit

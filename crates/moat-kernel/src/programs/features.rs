@@ -1,11 +1,13 @@
 //! Which of the object's LSM programs this kernel takes: kernels differ in the hooks that they have, and in what their
 //! verifiers prove. Every program in a section `lsm/HOOK` counts, whoever wrote it.
 
-use std::ffi::CString;
 use std::sync::OnceLock;
 
+use libbpf_rs::btf::Btf;
+use libbpf_rs::btf::types::Func;
+
 use super::LoadError;
-use super::attempt::{has_lsm_hook, try_programs};
+use super::attempt::try_programs;
 use super::layout::Settings;
 use super::object::{self, Loaded};
 use super::pins::Pins;
@@ -58,12 +60,15 @@ const SUBSTITUTES: &[(&str, &str)] = &[("moat_lsm_chown", "moat_lsm_set_owner")]
 impl Features {
     /// Those whose hooks the kernel has, as its type information tells; nothing is tried.
     pub fn listed() -> Result<Features, LoadError> {
+        // Once for all hooks: it is some megabytes. The kernel has a function for every hook that it was built with.
+        let types = Btf::from_vmlinux()?;
+        let has_hook = |hook: &str| types.type_by_name::<Func<'_>>(&format!("bpf_lsm_{hook}")).is_some();
         let mut features = Features::default();
         for feature in all()? {
             let hook = feature.hook;
             if SUBSTITUTES.iter().any(|(_, substitute)| feature.program == *substitute) {
                 features.substitutes.push(*feature);
-            } else if CString::new(hook).is_ok_and(|hook| has_lsm_hook(&hook)) {
+            } else if has_hook(hook) {
                 features.present.push(*feature);
             } else {
                 let why = format!("this kernel has no hook {hook}: {}", how_to_get(hook));

@@ -77,6 +77,8 @@ pub enum LoadError {
     Kernel(#[from] libbpf_rs::Error),
     #[error("the kernel object has no {kind} {name:?}; build Moat anew")]
     Missing { kind: &'static str, name: String },
+    #[error("{0}")]
+    Refused(String),
     #[error("cannot start the driver: {0}")]
     Io(#[from] std::io::Error),
 }
