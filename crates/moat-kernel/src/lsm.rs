@@ -12,8 +12,8 @@ use moat_policy::RuleSet;
 
 use crate::driver::{ApplyError, Driver, Held, Inherited};
 use crate::guard::{ARRIVING, CALLS, EXEC, OUTGOING};
-use crate::programs::calls;
 use crate::programs::attempt;
+use crate::programs::calls;
 use crate::programs::features::Features;
 use crate::programs::layout::Settings;
 use crate::programs::object::layout;
