@@ -48,7 +48,7 @@ impl Machine {
 }
 
 /// How long a case may take that does not say so itself.
-const LIMIT: Duration = Duration::from_mins(2);
+const LIMIT: Duration = Duration::from_mins(5);
 /// As much as is sent of what a case has to say; its console has it all.
 const TEXT: usize = 16 << 10;
 
