@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use moat_kernel::guard::record_bytes::{Decoded, HEAD, decode};
+use moat_kernel::record_bytes::{Decoded, HEAD, decode};
 
 fuzz_target!(|bytes: &[u8]| {
     let name = |number| (number == 101).then_some("ptrace");
