@@ -1,6 +1,7 @@
 //! All suites on all kernels, as tests: `6.12::exec::name`. One guest a kernel runs all cases that the
 //! arguments select, and another one those that need another kind of machine.
 
+use std::num::NonZero;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -13,30 +14,34 @@ use moat_testkit::skip;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // Cases of one kernel share a guest, and two guests at a time are too much for a small machine.
-    arguments.test_threads = Some(1);
+    // A guest keeps one processor busy. Those of the two series run side by side where there are two: their cases take
+    // turns, and a guest goes on while the verdicts of the other one are waited for.
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    arguments.test_threads = Some(processors.min(SERIES.len()));
     let cache = bench::cache(Path::new(env!("CARGO_TARGET_TMPDIR")));
 
     let cases = suites::all();
     let mut trials = Vec::new();
-    for (series, machine) in
-        SERIES.into_iter().flat_map(|series| Machine::ALL.map(|machine| (series, machine)))
-    {
+    for machine in Machine::ALL {
         let cases = || cases.iter().filter(|case| case.machine == machine);
-        let full = |name: &str| format!("{series}::{name}");
-        let selected = cases()
-            .filter(|case| {
-                let trial = Trial::test(full(&case.name), || Ok(())).with_ignored_flag(case.slow);
-                !arguments.is_filtered_out(&trial) && !arguments.is_ignored(&trial)
-            })
-            .map(|case| case.name.clone())
-            .collect();
-        let run = Run::new(series, machine, selected, Path::new(env!("CARGO_BIN_EXE_moat-guest")), &cache);
-        let run = Arc::new(Mutex::new(run));
+        let full = |series: &str, name: &str| format!("{series}::{name}");
+        let runs = SERIES.map(|series| {
+            let selected = cases()
+                .filter(|case| {
+                    let trial = Trial::test(full(series, &case.name), || Ok(())).with_ignored_flag(case.slow);
+                    !arguments.is_filtered_out(&trial) && !arguments.is_ignored(&trial)
+                })
+                .map(|case| case.name.clone())
+                .collect();
+            let run = Run::new(series, machine, selected, Path::new(env!("CARGO_BIN_EXE_moat-guest")), &cache);
+            (series, Arc::new(Mutex::new(run)))
+        });
         for case in cases() {
-            let (run, name) = (Arc::clone(&run), case.name.clone());
-            let trial = Trial::ignorable_test(full(&name), move || conclude(&run, &name));
-            trials.push(trial.with_ignored_flag(case.slow));
+            for (series, run) in &runs {
+                let (run, name) = (Arc::clone(run), case.name.clone());
+                let trial = Trial::ignorable_test(full(series, &name), move || conclude(&run, &name));
+                trials.push(trial.with_ignored_flag(case.slow));
+            }
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()

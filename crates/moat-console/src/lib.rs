@@ -1,0 +1,2 @@
+//! The console: what many nodes talk to and people look at.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Everything that the console keeps, in SQLite or PostgreSQL.
+#![forbid(unsafe_code)]

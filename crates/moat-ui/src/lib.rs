@@ -1,0 +1,2 @@
+//! The dashboard, embedded; or a page that says how to build it.
+#![forbid(unsafe_code)]
