@@ -374,8 +374,9 @@ __noinline u32 select_by_path(u32 slot, u32 kind, u32 offset)
 	return f->found.path.match_count + f->found.prefix.match_count + f->found.matched.match_count;
 }
 
-/* Fills f->found with the rules that name this very file by an exact path, under whatever name it is reached. */
-static __always_inline u32 select_by_object(struct facts *f, struct inode *inode, u32 kind)
+/* Fills f->found with the rules that name this very file by an exact path, under whatever name it is reached. Apart, for
+ * the stack of those who judge programs is full. */
+static __noinline u32 select_by_object(struct facts *f, struct inode *inode, u32 kind)
 {
 	struct object_key key = { .profile = f->profile, .kind = kind };
 	key.inode = FIELD(inode, inode, i_ino);
