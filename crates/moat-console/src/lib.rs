@@ -1,2 +1,4 @@
 //! The console: what many nodes talk to and people look at.
 #![forbid(unsafe_code)]
+
+pub mod key;
