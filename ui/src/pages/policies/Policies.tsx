@@ -1,0 +1,70 @@
+// All policies, and how far each has come.
+import { Button, Group, TextInput } from "@mantine/core";
+import { IconLayoutGrid, IconPlus, IconSearch, IconShield } from "@tabler/icons-react";
+import { useQuery } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
+import { Link, useNavigate } from "react-router";
+import { api, body } from "../../api/client";
+import type { PolicySummary } from "../../api/types";
+import { useMay } from "../../app/session";
+import { CoverageBar } from "../../components/CoverageBar";
+import { type Column, DataTable } from "../../components/DataTable";
+import { Mark, StateMark } from "../../components/marks";
+import { Page } from "../../components/Page";
+import { Empty, Loading, Unavailable } from "../../components/states";
+import { Foreign, Time } from "../../components/text";
+
+const COLUMNS: Column<PolicySummary>[] = [
+  { title: "Name", width: "minmax(200px, 2fr)", order: (policy) => policy.name,
+    cell: (policy) => <Link to={`/policies/${encodeURIComponent(policy.name)}`} onClick={(event) => event.stopPropagation()}
+      style={{ fontWeight: 550 }}><Foreign text={policy.name} /></Link> },
+  { title: "Mode", width: "120px", order: (policy) => policy.mode ?? "", cell: (policy) => policy.mode === "Enforce"
+    ? <StateMark state="Enforce">{policy.enforceAfter ? "Enforce later" : "Enforce"}</StateMark>
+    : policy.mode === "Audit" ? <StateMark state="Audit" /> : <Mark tone="info">{policy.kind}</Mark> },
+  { title: "Rules", width: "170px", order: (policy) => policy.rules,
+    cell: (policy) => <span className="ellipsis" style={{ display: "block" }}>{policy.rules} · {policy.actions.join(", ")}</span> },
+  { title: "Containers", width: "96px", order: (policy) => policy.coverage.containers,
+    cell: (policy) => <span className="number">{policy.coverage.containers}</span> },
+  { title: "In force on nodes", width: "minmax(220px, 1.2fr)",
+    order: (policy) => policy.coverage.enforced - policy.coverage.refused,
+    cell: (policy) => <CoverageBar coverage={policy.coverage} /> },
+  { title: "Revision", width: "84px", order: (policy) => policy.revision, cell: (policy) => <span className="number">{policy.revision}</span> },
+  { title: "Changed", width: "minmax(180px, 1fr)", order: (policy) => policy.updatedAt,
+    cell: (policy) => <span className="ellipsis" style={{ display: "block" }}><Time at={policy.updatedAt} relative /> by {policy.updatedBy}</span> },
+];
+
+export default function Policies() {
+  const navigate = useNavigate();
+  const operator = useMay("Operator");
+  const [text, setText] = useState("");
+  const policies = useQuery({
+    queryKey: ["policies"], queryFn: () => body(api.GET("/policies")), refetchInterval: 5_000,
+  });
+  const rows = useMemo(() => (policies.data?.items ?? []).filter((policy) => policy.name.toLowerCase().includes(text.toLowerCase())),
+    [policies.data, text]);
+  const create = operator && (
+    <Button leftSection={<IconPlus size={16} />} component={Link} to="/policies/new">New policy</Button>
+  );
+  return (
+    <Page title="Policies" about="What workloads may execute, read, write, connect to and run from"
+      actions={<>
+        <Button variant="default" leftSection={<IconLayoutGrid size={16} />} component={Link} to="/policies/templates">Templates</Button>
+        {create}
+      </>}>
+      <Group mb="sm">
+        <TextInput aria-label="Search policies" placeholder="Search" leftSection={<IconSearch size={16} />} w={280} value={text}
+          onChange={(event) => setText(event.currentTarget.value)} />
+      </Group>
+      {policies.isPending ? <Loading label="Loading policies" />
+        : policies.isError ? <Unavailable error={policies.error} retry={() => void policies.refetch()} />
+        : <DataTable label="Policies" rows={rows} columns={COLUMNS} rowKey={(policy) => policy.name}
+            onOpen={(policy) => void navigate(`/policies/${encodeURIComponent(policy.name)}`)}
+            empty={text ? <Empty title="No policy has such a name" /> : (
+              <Empty icon={<IconShield size={40} stroke={1.3} />} title="No policies yet"
+                action={<Group gap="xs">{create}<Button variant="default" component={Link} to="/policies/templates">Start from a template</Button></Group>}>
+                A policy selects workloads and says what they may not do. Start in audit mode: it reports what it would stop.
+              </Empty>
+            )} />}
+    </Page>
+  );
+}
