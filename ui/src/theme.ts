@@ -25,10 +25,17 @@ export const theme = createTheme({
   autoContrast: true,
   respectReducedMotion: true,
   components: {
-    Badge: { defaultProps: { radius: "sm", variant: "light" } },
+    Badge: { defaultProps: { radius: "sm", variant: "light", tt: "none" } },
     Button: { defaultProps: { size: "sm" } },
     Tooltip: { defaultProps: { openDelay: 250, withArrow: true } },
-    Modal: { defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.5, blur: 2 } } },
+    Modal: {
+      defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.4 } },
+      styles: { content: { background: "var(--moat-surface)" }, header: { background: "var(--moat-surface)" } },
+    },
+    Drawer: {
+      defaultProps: { overlayProps: { backgroundOpacity: 0.25 } },
+      styles: { content: { background: "var(--moat-surface)" }, header: { background: "var(--moat-surface)" } },
+    },
     TextInput: { defaultProps: { size: "sm" } },
     Select: { defaultProps: { size: "sm", comboboxProps: { shadow: "md" } } },
   },
@@ -52,6 +59,12 @@ export const variables: CSSVariablesResolver = () => ({
     "--moat-info": "#55656d",
     "--moat-good": "#1b7442",
     "--moat-accent": "#0b7285",
+    // Of areas, where no text stands on them and a lighter tone is enough.
+    "--moat-fill-critical": "#a3123f",
+    "--moat-fill-high": "#e06a45",
+    "--moat-fill-medium": "#e8b04a",
+    "--moat-fill-low": "#8fbce3",
+    "--moat-fill-info": "#c6d0d5",
   },
   dark: {
     "--mantine-color-body": "#0e1417",
@@ -68,5 +81,10 @@ export const variables: CSSVariablesResolver = () => ({
     "--moat-info": "#9aaab2",
     "--moat-good": "#5fcf8f",
     "--moat-accent": "#5cc6da",
+    "--moat-fill-critical": "#e0456f",
+    "--moat-fill-high": "#d9724f",
+    "--moat-fill-medium": "#c99a3c",
+    "--moat-fill-low": "#4a7fb0",
+    "--moat-fill-info": "#55656d",
   },
 });

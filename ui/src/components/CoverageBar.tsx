@@ -16,12 +16,12 @@ export function CoverageBar({ coverage }: { coverage: Coverage }) {
     <Tooltip label={words || "nothing reported yet"}>
       <div tabIndex={-1} aria-label={`On ${held} of ${coverage.nodes} nodes: ${words}`}>
         <Group gap={8} wrap="nowrap">
-          <div className="bar" style={{ width: 84, flexShrink: 0 }} aria-hidden>
+          <div className="bar" style={{ width: 64, flexShrink: 0 }} aria-hidden>
             {parts.map(([name, number, color]) => (
               <i key={name} style={{ width: `${(100 * number) / coverage.nodes}%`, background: color }} />
             ))}
           </div>
-          <span className="number" style={{ whiteSpace: "nowrap" }}>
+          <span className="number ellipsis">
             {held} / {coverage.nodes}
             {coverage.degraded > 0 && <span style={{ color: "var(--moat-medium)" }}> · {coverage.degraded} degraded</span>}
             {coverage.refused > 0 && <span style={{ color: "var(--moat-critical)" }}> · {coverage.refused} refused</span>}

@@ -1,4 +1,5 @@
 // The one table: virtual, rows of one height so that nothing jumps, reachable by keyboard, sortable where asked.
+import { useElementSize, useMergedRef } from "@mantine/hooks";
 import { IconArrowDown, IconArrowUp } from "@tabler/icons-react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type KeyboardEvent, type ReactNode, type RefObject, useEffect, useMemo, useRef, useState } from "react";
@@ -8,6 +9,8 @@ export interface Column<Row> {
   /** A track of CSS grid: `120px`, `minmax(160px, 1fr)`. */
   width: string;
   cell: (row: Row) => ReactNode;
+  /** Left out where the table is narrower, in pixels. */
+  from?: number;
   /** What to sort by; without it the column is not sortable. */
   order?: (row: Row) => string | number;
 }
@@ -33,11 +36,13 @@ interface Options<Row> {
 const HEAD = 36;
 
 export function DataTable<Row>(options: Options<Row>) {
-  const { columns, rowKey, onOpen, rowHeight = 42, onEnd, fill, onScroll } = options;
-  const [sort, setSort] = useState<{ column: number; descending: boolean } | null>(null);
-  const rows = useMemo(() => sorted(options.rows, columns, sort), [options.rows, columns, sort]);
+  const { rowKey, onOpen, rowHeight = 42, onEnd, fill, onScroll } = options;
   const own = useRef<HTMLDivElement>(null);
   const scroller = options.scroller ?? own;
+  const { ref: measured, width } = useElementSize<HTMLDivElement>();
+  const columns = useMemo(() => options.columns.filter(({ from }) => from === undefined || width >= from), [options.columns, width]);
+  const [sort, setSort] = useState<Sort | null>(null);
+  const rows = useMemo(() => sorted(options.rows, columns, sort), [options.rows, columns, sort]);
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
@@ -67,19 +72,20 @@ export function DataTable<Row>(options: Options<Row>) {
       scroller.current?.querySelector<HTMLElement>(`[data-index="${target}"]`)?.focus({ preventScroll: true }));
   };
 
+  const attach = useMergedRef(scroller, measured);
   const gridTemplateColumns = columns.map((column) => column.width).join(" ");
   return (
-    <div ref={scroller} className="panel table" role="table" aria-label={options.label} aria-rowcount={rows.length + 1}
+    <div ref={attach} className="panel table" role="table" aria-label={options.label} aria-rowcount={rows.length + 1}
       onScroll={onScroll && ((event) => onScroll(event.currentTarget.scrollTop))}
       style={fill ? { flex: 1, minHeight: 0, overflow: "auto", overflowAnchor: "none" }
         : { maxHeight: "72vh", overflow: "auto", overflowAnchor: "none" }}>
       <div className="table-row table-head" role="row" aria-rowindex={1} style={{ gridTemplateColumns }}>
-        {columns.map((column, index) => {
-          const direction = sort?.column === index ? (sort.descending ? "descending" : "ascending") : "none";
+        {columns.map((column) => {
+          const direction = sort?.title === column.title ? (sort.descending ? "descending" : "ascending") : "none";
           if (!column.order) return <span key={column.title} role="columnheader">{column.title}</span>;
           return (
             <span key={column.title} role="columnheader" aria-sort={direction}>
-              <button type="button" onClick={() => setSort(nextSort(sort, index))}>
+              <button type="button" onClick={() => setSort(nextSort(sort, column.title))}>
                 {column.title} {direction === "ascending" && <IconArrowUp size={12} aria-hidden />}
                 {direction === "descending" && <IconArrowDown size={12} aria-hidden />}
               </button>
@@ -111,15 +117,19 @@ export function DataTable<Row>(options: Options<Row>) {
   );
 }
 
-/** Up, down, and back to the order given. */
-function nextSort(sort: { column: number; descending: boolean } | null, column: number) {
-  if (sort?.column !== column) return { column, descending: false };
-  return sort.descending ? null : { column, descending: true };
+interface Sort {
+  title: string;
+  descending: boolean;
 }
 
-function sorted<Row>(rows: readonly Row[], columns: readonly Column<Row>[],
-  sort: { column: number; descending: boolean } | null): readonly Row[] {
-  const order = sort && columns[sort.column]?.order;
+/** Up, down, and back to the order given. */
+function nextSort(sort: Sort | null, title: string): Sort | null {
+  if (sort?.title !== title) return { title, descending: false };
+  return sort.descending ? null : { title, descending: true };
+}
+
+function sorted<Row>(rows: readonly Row[], columns: readonly Column<Row>[], sort: Sort | null): readonly Row[] {
+  const order = sort && columns.find(({ title }) => title === sort.title)?.order;
   if (!order) return rows;
   const sign = sort.descending ? -1 : 1;
   return rows.toSorted((left, right) => {

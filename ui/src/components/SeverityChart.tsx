@@ -38,12 +38,12 @@ export function SeverityChart({ buckets, height, onRange }:
       cursor: { y: false, points: { show: false }, drag: { x: onRange !== undefined, y: false, setScale: false } },
       scales: { x: { time: true }, y: { range: (_, __, most) => [0, Math.max(4, most * 1.1)] } },
       axes: [
-        { ...axis, grid: { show: false }, values: (_, splits) => splits.map(clock) },
+        { ...axis, size: 30, grid: { show: false }, values: (_, splits) => splits.map(clock) },
         { ...axis, size: 44, space: 36, values: (_, splits) => splits.map((value) => (Number.isInteger(value) ? short(value) : "")) },
       ],
       // The tallest is drawn first: each further one stands in front of it.
       series: [{}, ...[...STACK].reverse().map((severity) => ({
-        label: severity, fill: color(`--moat-${severity.toLowerCase()}`), width: 0, points: { show: false },
+        label: severity, fill: color(`--moat-fill-${severity.toLowerCase()}`), width: 0, points: { show: false },
         ...(bars ? { paths: bars } : {}),
       }))],
       hooks: {

@@ -1,5 +1,5 @@
 // How bad, what was done, how well held: told by shape and word as well as by colour.
-import { Badge } from "@mantine/core";
+import { Badge, VisuallyHidden } from "@mantine/core";
 import {
   IconAlertCircle, IconBan, IconBolt, IconCircleCheck, IconCircleDashed, IconEye, IconLock, IconPlugConnectedX,
   IconShieldCheck, IconShieldOff, IconUnlink,
@@ -13,19 +13,24 @@ export function severityColor(severity: string): string {
   return `var(--moat-${severity.toLowerCase()})`;
 }
 
+/** Of an area, not of text. */
+export function severityFill(severity: string): string {
+  return `var(--moat-fill-${severity.toLowerCase()})`;
+}
+
 /** Four bars, as many filled as it is bad. */
-export function SeverityMark({ severity }: { severity: string }) {
+export function SeverityMark({ severity, short }: { severity: string; short?: boolean }) {
   const rank = SEVERITIES.length - 1 - SEVERITIES.indexOf(severity as Severity);
   const color = severityColor(severity);
   return (
-    <span style={{ display: "inline-flex", alignItems: "center", gap: 7, color, fontWeight: 550, whiteSpace: "nowrap" }}>
+    <span title={short ? severity : undefined} style={{ display: "inline-flex", alignItems: "center", gap: 7, color, fontWeight: 550, whiteSpace: "nowrap" }}>
       <svg width="14" height="12" aria-hidden="true">
         {[0, 1, 2, 3].map((bar) => (
           <rect key={bar} x={bar * 3.6} y={9 - bar * 3} width="2.6" height={3 + bar * 3} rx="0.8"
             fill={color} opacity={bar < rank ? 1 : 0.22} />
         ))}
       </svg>
-      {severity}
+      {short ? <VisuallyHidden>{severity}</VisuallyHidden> : severity}
     </span>
   );
 }
@@ -49,7 +54,7 @@ export function ActionMark({ action }: { action: string }) {
   const acted = !action.startsWith("Would") && action !== "Alerted";
   return (
     <Badge leftSection={icon} variant={acted ? "light" : "outline"} color={acted ? "water" : "gray"} tt="none" fw={600}
-      style={{ color: acted ? "var(--moat-accent)" : "var(--mantine-color-dimmed)", borderStyle: action.startsWith("Would") ? "dashed" : undefined }}>
+      style={{ verticalAlign: "middle", color: acted ? "var(--moat-accent)" : "var(--mantine-color-dimmed)", borderStyle: action.startsWith("Would") ? "dashed" : undefined }}>
       {words}
     </Badge>
   );

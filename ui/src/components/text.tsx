@@ -2,7 +2,7 @@
 import { Group, Text, Tooltip } from "@mantine/core";
 import { useEffect, useState } from "react";
 import { printable } from "../logic/printable";
-import { ago, localTime, utcTime } from "../logic/time";
+import { ago, clockTime, localTime, utcTime } from "../logic/time";
 
 /** A string that an attacker may have chosen. */
 export function Foreign({ text, mono, wrap }: { text: string; mono?: boolean; wrap?: boolean }) {
@@ -16,13 +16,13 @@ export function Foreign({ text, mono, wrap }: { text: string; mono?: boolean; wr
 }
 
 /** Local time; UTC on hover and for screen readers' `datetime`. */
-export function Time({ at, relative }: { at: string | null | undefined; relative?: boolean }) {
+export function Time({ at, relative, clock }: { at: string | null | undefined; relative?: boolean; clock?: boolean }) {
   const now = useNow(relative ? 10_000 : 0);
   if (!at) return <Text span c="dimmed" size="sm">never</Text>;
   return (
-    <Tooltip label={relative ? `${localTime(at)} · ${utcTime(at)}` : utcTime(at)}>
+    <Tooltip label={relative || clock ? `${localTime(at)} · ${utcTime(at)}` : utcTime(at)}>
       <time dateTime={at} className="number" style={{ whiteSpace: "nowrap" }}>
-        {relative ? ago(at, now) : localTime(at)}
+        {relative ? ago(at, now) : clock ? clockTime(at) : localTime(at)}
       </time>
     </Tooltip>
   );

@@ -7,6 +7,12 @@ export function localTime(text: string): string {
   return `${date} ${time.toLocaleTimeString(undefined, { hour12: false })}`;
 }
 
+/** `17:47:03`, where the day stands elsewhere. */
+export function clockTime(text: string): string {
+  const time = new Date(text);
+  return Number.isNaN(time.getTime()) ? text : time.toLocaleTimeString(undefined, { hour12: false });
+}
+
 /** `2026-11-21 17:47:03 UTC`. */
 export function utcTime(text: string): string {
   const time = new Date(text);

@@ -16,7 +16,7 @@ const COLUMNS: Column<AuditEntry>[] = [
   { title: "No.", width: "70px", cell: (one) => <span className="number">{one.seq}</span> },
   { title: "Time", width: "140px", cell: (one) => <Time at={one.at} /> },
   { title: "Who", width: "minmax(120px, 1fr)", cell: (one) => <Foreign text={one.actor} /> },
-  { title: "Role", width: "90px", cell: (one) => one.role },
+  { title: "Role", from: 1000, width: "90px", cell: (one) => one.role },
   { title: "From", width: "minmax(110px, 0.8fr)", cell: (one) => <Foreign mono text={one.sourceAddress} /> },
   { title: "Did", width: "minmax(110px, 0.8fr)", cell: (one) => <Foreign text={one.action} /> },
   { title: "To", width: "minmax(110px, 0.8fr)", cell: (one) => <Foreign text={one.resource} /> },

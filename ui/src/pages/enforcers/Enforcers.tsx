@@ -28,22 +28,22 @@ function lost(enforcer: Enforcer): number {
 }
 
 const COLUMNS: Column<Enforcer>[] = [
-  { title: "Node", width: "minmax(150px, 1.4fr)", order: (one) => one.node, cell: (one) => <span style={{ fontWeight: 550 }}><Foreign text={one.node} /></span> },
+  { title: "Node", width: "minmax(120px, 1.4fr)", order: (one) => one.node, cell: (one) => <span style={{ fontWeight: 550 }}><Foreign text={one.node} /></span> },
   { title: "State", width: "116px", order: (one) => one.state, cell: (one) => <StateMark state={one.state} /> },
   { title: "Driver", width: "minmax(190px, 1.3fr)", order: (one) => one.driver, cell: (one) => {
     const [tone, words] = DRIVERS[one.driver] ?? ["medium", one.driver];
     return <Mark tone={tone}>{words}</Mark>;
   } },
-  { title: "Policies", width: "140px", order: (one) => one.currentSet - one.enforcedSet, cell: (one) => one.state !== "Connected"
+  { title: "Policies", width: "90px", order: (one) => one.currentSet - one.enforcedSet, cell: (one) => one.state !== "Connected"
     ? <span className="number">set {one.enforcedSet}</span>
     : one.enforcedSet >= one.currentSet ? <Mark tone="good">current</Mark>
     : <Mark tone="medium">{one.currentSet - one.enforcedSet} behind</Mark> },
-  { title: "Lag", width: "80px", order: (one) => one.lagMs ?? -1, cell: (one) => <span className="number">{one.lagMs == null ? "" : milliseconds(one.lagMs)}</span> },
-  { title: "Lost events", width: "100px", order: lost, cell: (one) => lost(one) === 0 ? "none" : <Mark tone="high">{count(lost(one))}</Mark> },
-  { title: "Waiting", width: "110px", order: (one) => one.status.spoolEvents ?? 0, cell: (one) => <span className="number">{one.status.spoolEvents ? `${count(one.status.spoolEvents)} events` : "none"}</span> },
-  { title: "Containers", width: "94px", order: (one) => one.status.containers ?? 0, cell: (one) => <span className="number">{one.status.containers ?? ""}</span> },
-  { title: "Version", width: "90px", order: (one) => one.version, cell: (one) => one.version },
-  { title: "Kernel", width: "minmax(110px, 1fr)", order: (one) => one.kernel, cell: (one) => <Foreign text={one.kernel} /> },
+  { title: "Lag", width: "60px", order: (one) => one.lagMs ?? -1, cell: (one) => <span className="number">{one.lagMs == null ? "" : milliseconds(one.lagMs)}</span> },
+  { title: "Lost events", width: "86px", order: lost, cell: (one) => lost(one) === 0 ? "none" : <Mark tone="high">{count(lost(one))}</Mark> },
+  { title: "Waiting", from: 1100, width: "110px", order: (one) => one.status.spoolEvents ?? 0, cell: (one) => <span className="number">{one.status.spoolEvents ? `${count(one.status.spoolEvents)} events` : "none"}</span> },
+  { title: "Containers", from: 1100, width: "84px", order: (one) => one.status.containers ?? 0, cell: (one) => <span className="number">{one.status.containers ?? ""}</span> },
+  { title: "Version", from: 1150, width: "90px", order: (one) => one.version, cell: (one) => one.version },
+  { title: "Kernel", from: 1250, width: "minmax(110px, 1fr)", order: (one) => one.kernel, cell: (one) => <Foreign text={one.kernel} /> },
   { title: "Seen", width: "100px", order: (one) => one.lastSeenAt ?? "", cell: (one) => <Time at={one.lastSeenAt} relative /> },
 ];
 
@@ -106,7 +106,7 @@ function Detail({ enforcer }: { enforcer: Enforcer }) {
         <Fact label="Events take">{enforcer.lagMs == null ? "not known" : milliseconds(enforcer.lagMs)}</Fact>
         <Fact label="Up for">{status.uptimeSeconds == null ? "not known" : duration(status.uptimeSeconds)}</Fact>
         <Fact label="Memory">{status.residentBytes == null ? "not known" : bytes(status.residentBytes)}</Fact>
-        <Fact label="Waiting on the node">{status.spoolEvents ?? 0} events, {bytes(status.spoolBytes ?? 0)}</Fact>
+        <Fact label="Waiting on the node">{count(status.spoolEvents ?? 0)} events, {bytes(status.spoolBytes ?? 0)}</Fact>
         <Fact label="Enrolled"><Time at={enforcer.enrolledAt} /></Fact>
         <Fact label="Certificate until"><Time at={enforcer.certificateExpiresAt} /></Fact>
         <Fact label="Its serial number"><Foreign mono text={enforcer.certificateSerial} /></Fact>

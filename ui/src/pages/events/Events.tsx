@@ -126,25 +126,29 @@ export default function Events() {
 }
 
 const COLUMNS: Column<EventRecord>[] = [
-  { title: "Time", width: "136px", cell: ({ event }) => <Time at={event.timestamp} /> },
-  { title: "Severity", width: "94px", cell: ({ event }) => <SeverityMark severity={event.severity} /> },
-  { title: "Action", width: "132px", cell: ({ event }) => <ActionMark action={event.action} /> },
-  { title: "What happened", width: "minmax(260px, 2.2fr)", cell: ({ event }) => (
+  { title: "Time", width: "122px", cell: ({ event }) => <Time at={event.timestamp} /> },
+  { title: "Severity", width: "82px", cell: ({ event }) => <SeverityMark severity={event.severity} /> },
+  { title: "Action", width: "124px", cell: ({ event }) => <ActionMark action={event.action} /> },
+  { title: "What happened", width: "minmax(190px, 2.2fr)", cell: ({ event }) => (
     <span className="ellipsis" style={{ display: "block" }} title={printable(event.message)}>
       {printable(event.message)}{event.count !== undefined && event.count > 1 && <Badge ml={8} color="gray" size="sm">×{event.count}</Badge>}
     </span>
   ) },
-  { title: "Command", width: "minmax(120px, 1.2fr)", cell: ({ event }) => (
+  { title: "Command", width: "minmax(96px, 1.2fr)", cell: ({ event }) => (
     <Foreign mono text={event.process ? commandLine(event.process.arguments?.length ? event.process.arguments : [event.process.executable]) : ""} />
   ) },
-  { title: "Where", width: "minmax(150px, 1fr)", cell: ({ event }) => (
+  { title: "Where", width: "minmax(110px, 1fr)", cell: ({ event }) => (
     <Foreign text={[event.namespace, event.podName ?? event.node, event.containerName === event.podName ? undefined : event.containerName]
       .filter(Boolean).join(" / ")} />
   ) },
-  { title: "Policy", width: "minmax(110px, 0.8fr)", cell: ({ event }) => <Foreign text={event.policyName ?? ""} /> },
+  { title: "Policy", width: "minmax(88px, 0.8fr)", cell: ({ event }) => <Foreign text={event.policyName ?? ""} /> },
 ];
-/** Beside an open story. */
-const NARROW = COLUMNS.filter(({ title }) => title !== "Command" && title !== "Policy");
+/** Beside an open story, which says the rest. */
+const NARROW: Column<EventRecord>[] = [
+  { title: "Time", width: "64px", cell: ({ event }) => <Time at={event.timestamp} clock /> },
+  { title: "", width: "16px", cell: ({ event }) => <SeverityMark severity={event.severity} short /> },
+  ...COLUMNS.filter(({ title }) => title === "Action" || title === "What happened"),
+];
 
 function SearchBox({ filter, change, inputRef }:
   { filter: EventFilter; change: (filter: EventFilter) => void; inputRef: React.RefObject<HTMLInputElement | null> }) {

@@ -9,7 +9,7 @@ import type { Overview as Posture, TopEntry } from "../../api/types";
 import { Page, Panel } from "../../components/Page";
 import { SeverityChart, STACK } from "../../components/SeverityChart";
 import { Empty, Loading, Unavailable } from "../../components/states";
-import { SeverityMark, severityColor } from "../../components/marks";
+import { severityFill, SeverityMark } from "../../components/marks";
 import { toAddress } from "../../logic/eventFilter";
 import { printable } from "../../logic/printable";
 import { count } from "../../logic/time";
@@ -146,7 +146,7 @@ function Legend({ posture }: { posture: Posture }): ReactNode {
       {STACK.map((severity) => (
         <Link key={severity} to={`/events?hours=24&severity=${severity}`} className="number"
           style={{ color: "var(--mantine-color-dimmed)", fontSize: 12 }}>
-          <Dot color={severityColor(severity)} /> {severity} {count(posture.events.bySeverity[severity] ?? 0)}
+          <Dot color={severityFill(severity)} /> {severity} {count(posture.events.bySeverity[severity] ?? 0)}
         </Link>
       ))}
     </Group>

@@ -15,21 +15,21 @@ import { Empty, Loading, Unavailable } from "../../components/states";
 import { Foreign, Time } from "../../components/text";
 
 const COLUMNS: Column<PolicySummary>[] = [
-  { title: "Name", width: "minmax(200px, 2fr)", order: (policy) => policy.name,
+  { title: "Name", width: "minmax(170px, 1.6fr)", order: (policy) => policy.name,
     cell: (policy) => <Link to={`/policies/${encodeURIComponent(policy.name)}`} onClick={(event) => event.stopPropagation()}
       style={{ fontWeight: 550 }}><Foreign text={policy.name} /></Link> },
-  { title: "Mode", width: "120px", order: (policy) => policy.mode ?? "", cell: (policy) => policy.mode === "Enforce"
+  { title: "Mode", width: "112px", order: (policy) => policy.mode ?? "", cell: (policy) => policy.mode === "Enforce"
     ? <StateMark state="Enforce">{policy.enforceAfter ? "Enforce later" : "Enforce"}</StateMark>
     : policy.mode === "Audit" ? <StateMark state="Audit" /> : <Mark tone="info">{policy.kind}</Mark> },
-  { title: "Rules", width: "170px", order: (policy) => policy.rules,
+  { title: "Rules", width: "minmax(120px, 1fr)", order: (policy) => policy.rules,
     cell: (policy) => <span className="ellipsis" style={{ display: "block" }}>{policy.rules} · {policy.actions.join(", ")}</span> },
-  { title: "Containers", width: "96px", order: (policy) => policy.coverage.containers,
+  { title: "Containers", width: "80px", order: (policy) => policy.coverage.containers,
     cell: (policy) => <span className="number">{policy.coverage.containers}</span> },
-  { title: "In force on nodes", width: "minmax(220px, 1.2fr)",
+  { title: "In force on nodes", width: "minmax(236px, 1.2fr)",
     order: (policy) => policy.coverage.enforced - policy.coverage.refused,
     cell: (policy) => <CoverageBar coverage={policy.coverage} /> },
-  { title: "Revision", width: "84px", order: (policy) => policy.revision, cell: (policy) => <span className="number">{policy.revision}</span> },
-  { title: "Changed", width: "minmax(180px, 1fr)", order: (policy) => policy.updatedAt,
+  { title: "Revision", width: "72px", from: 1100, order: (policy) => policy.revision, cell: (policy) => <span className="number">{policy.revision}</span> },
+  { title: "Changed", width: "minmax(140px, 1fr)", order: (policy) => policy.updatedAt,
     cell: (policy) => <span className="ellipsis" style={{ display: "block" }}><Time at={policy.updatedAt} relative /> by {policy.updatedBy}</span> },
 ];
 

@@ -19,17 +19,17 @@ export function workloadPath(workload: { namespace: string; kind: string; name: 
 }
 
 const COLUMNS: Column<Workload>[] = [
-  { title: "Workload", width: "minmax(180px, 1.6fr)", order: (one) => one.name, cell: (one) => (
+  { title: "Workload", width: "minmax(130px, 1.6fr)", order: (one) => one.name, cell: (one) => (
     <Link to={workloadPath(one)} onClick={(event) => event.stopPropagation()} style={{ fontWeight: 550 }}><Foreign text={one.name} /></Link>
   ) },
-  { title: "Kind", width: "120px", order: (one) => one.kind, cell: (one) => <Foreign text={one.kind} /> },
+  { title: "Kind", width: "104px", order: (one) => one.kind, cell: (one) => <Foreign text={one.kind} /> },
   { title: "Protection", width: "130px", order: (one) => one.protection, cell: (one) => <StateMark state={one.protection} /> },
-  { title: "Containers", width: "150px", order: (one) => one.containers, cell: (one) => (
+  { title: "Containers", from: 800, width: "140px", order: (one) => one.containers, cell: (one) => (
     <span className="number">{one.containers}{one.protected < one.containers && <Text span size="sm" c="dimmed">, {one.protected} protected</Text>}</span>
   ) },
-  { title: "Policies", width: "minmax(140px, 1.5fr)", cell: (one) => <Foreign text={one.policies.join(", ")} /> },
-  { title: "Images", width: "minmax(140px, 1.5fr)", cell: (one) => <Foreign mono text={one.images.join(", ")} /> },
-  { title: "Seen", width: "100px", order: (one) => one.seenAt, cell: (one) => <Time at={one.seenAt} relative /> },
+  { title: "Policies", width: "minmax(110px, 1.5fr)", cell: (one) => <Foreign text={one.policies.join(", ")} /> },
+  { title: "Images", from: 900, width: "minmax(140px, 1.5fr)", cell: (one) => <Foreign mono text={one.images.join(", ")} /> },
+  { title: "Seen", from: 1000, width: "100px", order: (one) => one.seenAt, cell: (one) => <Time at={one.seenAt} relative /> },
 ];
 
 export default function Workloads() {
@@ -60,7 +60,7 @@ export default function Workloads() {
     return next;
   }, { replace: true });
   const columns = useMemo((): Column<Workload>[] => namespace ? COLUMNS : [
-    { title: "Namespace", width: "minmax(110px, 0.8fr)", order: (one) => one.namespace, cell: (one) => <Foreign text={one.namespace} /> },
+    { title: "Namespace", width: "minmax(100px, 0.8fr)", order: (one) => one.namespace, cell: (one) => <Foreign text={one.namespace} /> },
     ...COLUMNS,
   ], [namespace]);
 
