@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Direction, FileOperation, Labels, Origin, Protocol, Severity};
 
 /// What kind of thing happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum EventType {
     ProcessExec,
     FileAccess,
@@ -27,7 +28,7 @@ pub enum EventType {
 }
 
 /// What Moat did about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum EventAction {
     /// Seen and reported; it went ahead.
     Alerted,
@@ -48,7 +49,7 @@ pub enum EventAction {
 }
 
 /// One event. The first nine fields, where they apply, come first and in this order in the JSON.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
     pub timestamp: Timestamp,
@@ -106,7 +107,7 @@ pub struct Event {
 }
 
 /// The process that acted. Strings are the kernel's bytes, invalid UTF-8 replaced by U+FFFD.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Process {
     /// In the node's pid namespace.
@@ -130,7 +131,7 @@ pub struct Process {
 
 /// The other end of a connection; of [`Direction::Listen`], the workload's own. A raw socket has no address: it is
 /// unspecified, with port 0.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Peer {
     pub direction: Direction,
@@ -141,7 +142,7 @@ pub struct Peer {
 }
 
 /// Where events were lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum LossStage {
     /// The kernel's ring buffer was full.
     RingBuffer,
@@ -156,7 +157,7 @@ pub enum LossStage {
 }
 
 /// A loss, always reported as an event of type `System`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Loss {
     pub stage: LossStage,

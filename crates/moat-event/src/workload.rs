@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Labels by key, in key order.
@@ -9,7 +10,7 @@ pub type Labels = BTreeMap<String, String>;
 ///
 /// A container that Kubernetes did not start has its own name as `pod` and `container`, and the
 /// runtime's namespace (`default` in containerd) as `namespace`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Workload {
     pub namespace: String,

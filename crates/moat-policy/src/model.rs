@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 
 use moat_event::{Direction, FileOperation, Labels, Protocol, Severity};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `apiVersion` of every document that Moat reads.
 pub const API_VERSION: &str = "aqua.security/v1alpha1";
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
     pub name: String,
@@ -22,7 +23,7 @@ pub struct Metadata {
 }
 
 /// What workloads may do while they run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RuntimePolicy {
     pub api_version: String,
@@ -31,7 +32,7 @@ pub struct RuntimePolicy {
     pub spec: RuntimePolicySpec,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RuntimePolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,7 +51,7 @@ pub struct RuntimePolicySpec {
 }
 
 /// Whether matched rules act, or only report what they would have done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {
     #[default]
     Audit,
@@ -58,7 +59,7 @@ pub enum Mode {
 }
 
 /// Selects by the namespace; all conditions given must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NamespaceSelector {
     /// Globs; any of them.
@@ -74,7 +75,7 @@ pub struct NamespaceSelector {
 }
 
 /// Selects by labels, with the semantics of Kubernetes' `LabelSelector`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LabelSelector {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -83,7 +84,7 @@ pub struct LabelSelector {
     pub match_expressions: Vec<LabelExpression>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelExpression {
     pub key: String,
@@ -92,7 +93,7 @@ pub struct LabelExpression {
     pub values: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum LabelOperator {
     In,
     NotIn,
@@ -101,7 +102,7 @@ pub enum LabelOperator {
 }
 
 /// Selects by what runs; each list is any-of with globs, all lists given must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct WorkloadSelector {
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -120,7 +121,7 @@ pub struct WorkloadSelector {
 }
 
 /// One rule: a name, how bad, what to do, and exactly one matcher.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
     pub name: String,
@@ -144,7 +145,7 @@ pub struct Rule {
 }
 
 /// What a matched rule does, least severe first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum RuleAction {
     /// Report; let it happen.
     Alert,
@@ -160,7 +161,7 @@ pub enum RuleAction {
 
 /// Which executions. The first five lists say which executable, any of them; `allowOnly` says which are
 /// the only ones allowed; the others narrow, all of them.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ProcessMatcher {
     /// Base names of the executable or its [applet](crate::applet), exact.
@@ -193,7 +194,7 @@ pub struct ProcessMatcher {
 
 /// A set of executables: any of the lists. Of a multi-call program started as an [applet](crate::applet), `names` are
 /// those of applets alone.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ExecutableList {
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -205,7 +206,7 @@ pub struct ExecutableList {
     pub path_globs: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum OriginMatcher {
     #[default]
     Any,
@@ -221,7 +222,7 @@ impl OriginMatcher {
 }
 
 /// Which accesses to files.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct FileMatcher {
     /// Absolute paths in the container, exact or globs. `/dir/**` is the directory and all below it.
@@ -237,7 +238,7 @@ pub struct FileMatcher {
 }
 
 /// What a file rule leaves alone: any of the lists.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct FileException {
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -250,7 +251,7 @@ pub struct FileException {
 }
 
 /// Which connections.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NetworkMatcher {
     pub direction: Direction,
@@ -269,7 +270,7 @@ pub struct NetworkMatcher {
 
 /// What a network rule leaves alone: a peer in one of `cidrs` (all where empty) on one of `ports` (all where
 /// empty). One of the two must be given.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NetworkException {
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -279,7 +280,7 @@ pub struct NetworkException {
 }
 
 /// Executables that did not come with the image.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct DriftMatcher {
     /// Files written or changed since the container started, or from another file system than the image.
@@ -291,7 +292,7 @@ pub struct DriftMatcher {
 }
 
 /// Checks of nodes and workloads against benchmarks, on a schedule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CompliancePolicy {
     pub api_version: String,
@@ -300,7 +301,7 @@ pub struct CompliancePolicy {
     pub spec: CompliancePolicySpec,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CompliancePolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
