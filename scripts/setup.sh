@@ -9,6 +9,8 @@ packages=(
     clang-19 gcc libc6-dev libelf-dev make pkg-config zlib1g-dev
     # to run containers
     busybox-static containerd containernetworking-plugins iproute2 runc
+    # to receive what the console's notifiers send
+    rsyslog rsyslog-gnutls
 )
 # to boot other kernels in guests, which only machines of their kind can
 if [ "$(uname -m)" = x86_64 ]; then
