@@ -17,8 +17,6 @@ use tokio_util::sync::CancellationToken;
 use crate::containers::{Explanations, Query, holding};
 use crate::events::Journal;
 
-mod question;
-
 /// What requests are answered with.
 #[derive(Debug, Clone)]
 pub struct Control {
@@ -157,28 +155,27 @@ fn explained(
     explain: &Explain,
     users: &moat_policy::Users,
 ) -> Result<Explanation, String> {
-    let question = question::Question::new(&explain.activity);
-    let parents = question.parents();
-    let activity = question.activity(&parents);
     let evaluator = Evaluator::new(Arc::clone(&container.rules), users).map_err(|error| error.to_string())?;
-    let decision = evaluator.decide(&activity);
-    let deciding = |verdict: Verdict<'_>| match verdict {
-        Verdict::Match { index, rule } => Some(DecidingRule {
-            policy: rule.policy.to_string(),
-            rule: rule.rule.to_string(),
-            action: format!("{:?}", rule.action),
-            severity: rule.severity,
-            reason: evaluator.reason(index, &activity),
-            holding: holding(&capabilities.holding(rule)),
-        }),
-        Verdict::NoMatch | Verdict::NeedsArguments => None,
-    };
-    let enforced = deciding(decision.enforced);
+    let (enforced, audited) = explain.activity.judged(|activity| {
+        let decision = evaluator.decide(activity);
+        let deciding = |verdict: Verdict<'_>| match verdict {
+            Verdict::Match { index, rule } => Some(DecidingRule {
+                policy: rule.policy.to_string(),
+                rule: rule.rule.to_string(),
+                action: format!("{:?}", rule.action),
+                severity: rule.severity,
+                reason: evaluator.reason(index, activity),
+                holding: holding(&capabilities.holding(rule)),
+            }),
+            Verdict::NoMatch | Verdict::NeedsArguments => None,
+        };
+        (deciding(decision.enforced), deciding(decision.audited))
+    });
     Ok(Explanation {
         verdict: enforced.as_ref().map_or_else(|| String::from("Allowed"), |rule| rule.action.clone()),
-        audited: deciding(decision.audited),
+        audited,
         enforced,
-        generation: decision.generation,
+        generation: container.rules.generation,
         workload: container.workload,
         selected: container.selected,
         not_selected: container.not_selected,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Direction, FileOperation, Labels, Origin, Protocol, Severity};
+use crate::{Direction, FileOperation, FileSource, Labels, Origin, Protocol, Severity};
 
 /// What kind of thing happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -92,6 +92,9 @@ pub struct Event {
     pub process: Option<Process>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_operation: Option<FileOperation>,
+    /// Of an execution: where the program's file comes from, unless it is the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_source: Option<FileSource>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<Peer>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -13,6 +13,6 @@ mod workload;
 
 pub use escape::printable;
 pub use event::{Event, EventAction, EventType, Loss, LossStage, Peer, Process};
-pub use operation::{Direction, FileOperation, Origin, Protocol};
+pub use operation::{Direction, FileOperation, FileSource, Origin, Protocol};
 pub use severity::Severity;
 pub use workload::{Labels, Workload};

@@ -28,6 +28,18 @@ pub enum FileOperation {
     SetXattr,
 }
 
+/// Where an executed file comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum FileSource {
+    /// The container's image.
+    #[default]
+    Image,
+    /// Written or changed since the start, or on another file system.
+    Added,
+    /// No name in any directory: memfd, `O_TMPFILE`, deleted.
+    Fileless,
+}
+
 impl FileOperation {
     pub const ALL: [FileOperation; 10] = [
         FileOperation::Read,

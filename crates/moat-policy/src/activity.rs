@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+pub use moat_event::FileSource;
 use moat_event::{Direction, FileOperation, Origin, Protocol};
 
 /// One attempted act.
@@ -36,18 +37,6 @@ pub struct Exec<'a> {
     pub uid: u32,
     pub origin: Origin,
     pub source: FileSource,
-}
-
-/// Where an executed file comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum FileSource {
-    /// The container's image.
-    #[default]
-    Image,
-    /// Written or changed since the start, or on another file system.
-    Added,
-    /// No name in any directory: memfd, `O_TMPFILE`, deleted.
-    Fileless,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

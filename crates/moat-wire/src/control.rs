@@ -7,7 +7,8 @@
 //!
 //! The command line uses [`Client`], the agent [`Listener`].
 
-use moat_event::{Direction, Event, FileOperation, Labels, Origin, Protocol, Severity, Workload};
+use moat_event::{Event, Labels, Severity, Workload};
+use moat_policy::Attempt;
 use serde::{Deserialize, Serialize};
 
 mod client;
@@ -71,39 +72,7 @@ pub struct Explain {
     /// Pod name; with `container`, chooses the workload.
     pub pod: Option<String>,
     pub container: Option<String>,
-    pub activity: ExplainActivity,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum ExplainActivity {
-    Exec {
-        path: String,
-        arguments: Vec<String>,
-        user: Option<u32>,
-        parents: Vec<String>,
-        origin: Origin,
-    },
-    File {
-        path: String,
-        operation: FileOperation,
-        executable: String,
-        user: Option<u32>,
-    },
-    /// As in [`moat_event::Peer`].
-    Connect {
-        direction: Direction,
-        protocol: Protocol,
-        address: std::net::IpAddr,
-        port: u16,
-    },
-    Syscall {
-        name: String,
-    },
-    /// As a policy names it, without `CAP_`.
-    Capability {
-        name: String,
-    },
+    pub activity: Attempt,
 }
 
 /// The answer, for people: which rule decides and why.

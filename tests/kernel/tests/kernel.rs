@@ -33,7 +33,8 @@ fn main() -> ExitCode {
                 })
                 .map(|case| case.name.clone())
                 .collect();
-            let run = Run::new(series, machine, selected, Path::new(env!("CARGO_BIN_EXE_moat-guest")), &cache);
+            let run =
+                Run::new(series, machine, selected, Path::new(env!("CARGO_BIN_EXE_moat-guest")), &cache);
             (series, Arc::new(Mutex::new(run)))
         });
         for case in cases() {

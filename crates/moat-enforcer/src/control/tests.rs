@@ -1,8 +1,7 @@
 use std::sync::mpsc::sync_channel;
 
-use moat_event::{FileOperation, Origin, Severity, Workload};
-use moat_policy::{ActivePolicy, Document, PolicySet, Users};
-use moat_wire::control::ExplainActivity;
+use moat_event::{FileOperation, FileSource, Origin, Severity, Workload};
+use moat_policy::{ActivePolicy, Attempt, Document, PolicySet, Users};
 
 use super::*;
 
@@ -16,7 +15,7 @@ spec:
   - { name: shells, severity: High, action: Block, process: { names: [sh], argsRegex: "-c", users: [www-data] } }
 "#;
 
-fn explain(activity: ExplainActivity) -> Explanation {
+fn explain(activity: Attempt) -> Explanation {
     let Ok([Document::Runtime(policy)]) =
         <[Document; 1]>::try_from(moat_policy::parse("p.yaml", POLICY.as_bytes()).unwrap())
     else {
@@ -39,12 +38,13 @@ fn explain(activity: ExplainActivity) -> Explanation {
 
 #[test]
 fn a_decision_is_explained_with_the_containers_own_users() {
-    let exec = |user| ExplainActivity::Exec {
+    let exec = |user| Attempt::Exec {
         path: String::from("/bin/sh"),
-        arguments: vec![String::from("sh"), String::from("-c"), String::from("id")],
+        arguments: Some(vec![String::from("sh"), String::from("-c"), String::from("id")]),
         user: Some(user),
         parents: Vec::new(),
         origin: Origin::Entrypoint,
+        source: FileSource::Image,
     };
     let denied = explain(exec(33));
     assert_eq!((denied.verdict.as_str(), denied.generation), ("Block", 3));
@@ -57,7 +57,7 @@ fn a_decision_is_explained_with_the_containers_own_users() {
 
 #[test]
 fn a_question_about_something_else_is_not_matched() {
-    let read = ExplainActivity::File {
+    let read = Attempt::File {
         path: String::from("/etc/passwd"),
         operation: FileOperation::Read,
         executable: String::from("/bin/sh"),

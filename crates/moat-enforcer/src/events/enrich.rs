@@ -1,7 +1,7 @@
 //! Makes events of records: who, by which policy and rule, and why, in words.
 
 use jiff::Timestamp;
-use moat_event::{Event, EventAction, EventType, Origin, Peer, Process, Severity};
+use moat_event::{Event, EventAction, EventType, FileSource, Origin, Peer, Process, Severity};
 use moat_kernel::{Act, Outcome, Record};
 use moat_policy::activity::{Actor, Connect, Exec, FileAccess};
 use moat_policy::model::RuleAction;
@@ -144,7 +144,10 @@ fn event_type(act: &Act, rule: Option<&EffectiveRule>) -> EventType {
 /// What only identical records share.
 fn details(event: &mut Event, record: &Record) {
     match &record.act {
-        Act::Exec { path, .. } => event.file_path = Some(text(path)),
+        Act::Exec { path, source } => {
+            event.file_path = Some(text(path));
+            event.file_source = Some(*source).filter(|source| *source != FileSource::Image);
+        }
         Act::File { path, operation } => {
             event.file_path = Some(text(path));
             event.file_operation = Some(*operation);

@@ -28,6 +28,7 @@ pub fn event(node: &str, severity: Severity, message: String) -> Event {
         generation: None,
         process: None,
         file_operation: None,
+        file_source: None,
         peer: None,
         syscall: None,
         capability: None,

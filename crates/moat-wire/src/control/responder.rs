@@ -100,6 +100,7 @@ pub(super) fn loss(events: u64) -> Response {
         generation: None,
         process: None,
         file_operation: None,
+        file_source: None,
         peer: None,
         syscall: None,
         capability: None,

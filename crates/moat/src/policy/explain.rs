@@ -3,8 +3,9 @@
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, bail};
-use moat_event::{Direction, FileOperation, Protocol};
-use moat_wire::control::{Client, DecidingRule, Explain, ExplainActivity, Explanation};
+use moat_event::{Direction, FileOperation, FileSource, Protocol};
+use moat_policy::Attempt;
+use moat_wire::control::{Client, DecidingRule, Explain, Explanation};
 
 use super::list::holding;
 use super::offline;
@@ -33,7 +34,7 @@ pub async fn run(config: &Config, question: Question, json: bool) -> anyhow::Res
 }
 
 /// What the flags ask about.
-fn activity(question: &Question) -> anyhow::Result<ExplainActivity> {
+fn activity(question: &Question) -> anyhow::Result<Attempt> {
     if let Some(command) = &question.exec {
         let arguments = shlex::split(command)
             .with_context(|| format!("--exec {command:?} has a quotation that does not end: close it"))?;
@@ -45,12 +46,13 @@ fn activity(question: &Question) -> anyhow::Result<ExplainActivity> {
                 moat_event::printable(path)
             );
         }
-        return Ok(ExplainActivity::Exec {
+        return Ok(Attempt::Exec {
             path: path.clone(),
             user: question.user,
             parents: question.parent.clone(),
             origin: question.origin.into(),
-            arguments,
+            arguments: Some(arguments),
+            source: FileSource::Image,
         });
     }
     let file = |path: &String, operation| {
@@ -61,7 +63,7 @@ fn activity(question: &Question) -> anyhow::Result<ExplainActivity> {
             );
         }
         let executable = question.by.clone().unwrap_or_default();
-        Ok(ExplainActivity::File { path: path.clone(), operation, executable, user: question.user })
+        Ok(Attempt::File { path: path.clone(), operation, executable, user: question.user })
     };
     if let Some(path) = &question.read {
         return file(path, FileOperation::Read);
@@ -78,7 +80,7 @@ fn activity(question: &Question) -> anyhow::Result<ExplainActivity> {
         (question.listen, Direction::Listen),
     ] {
         if let Some(endpoint) = endpoint {
-            return Ok(ExplainActivity::Connect {
+            return Ok(Attempt::Connect {
                 direction,
                 protocol: endpoint.protocol,
                 address: endpoint.address.ip(),
@@ -87,7 +89,7 @@ fn activity(question: &Question) -> anyhow::Result<ExplainActivity> {
         }
     }
     if question.raw_socket {
-        return Ok(ExplainActivity::Connect {
+        return Ok(Attempt::Connect {
             direction: Direction::Egress,
             protocol: Protocol::Raw,
             address: Ipv4Addr::UNSPECIFIED.into(),
@@ -95,27 +97,28 @@ fn activity(question: &Question) -> anyhow::Result<ExplainActivity> {
         });
     }
     match (&question.syscall, &question.capability) {
-        (Some(name), _) => Ok(ExplainActivity::Syscall { name: name.clone() }),
-        (None, Some(name)) => Ok(ExplainActivity::Capability { name: name.clone() }),
+        (Some(name), _) => Ok(Attempt::Syscall { name: name.clone() }),
+        (None, Some(name)) => Ok(Attempt::Capability { name: name.clone() }),
         (None, None) => bail!("say what is attempted, e.g. --exec, --read or --connect"),
     }
 }
 
 /// The act in words, unescaped.
-fn describe(activity: &ExplainActivity) -> String {
+fn describe(activity: &Attempt) -> String {
     match activity {
-        ExplainActivity::Exec { arguments, .. } => {
+        Attempt::Exec { arguments, path, .. } => {
+            let arguments = arguments.as_deref().unwrap_or(std::slice::from_ref(path));
             format!(
                 "exec {}",
                 shlex::try_join(arguments.iter().map(String::as_str)).unwrap_or_else(|_| arguments.join(" "))
             )
         }
-        ExplainActivity::File { path, operation, executable, .. } => {
+        Attempt::File { path, operation, executable, .. } => {
             let by = if executable.is_empty() { String::new() } else { format!(" by {executable}") };
             format!("{} {path}{by}", operation.name().to_lowercase())
         }
-        ExplainActivity::Connect { protocol: Protocol::Raw, .. } => "open a raw socket".to_owned(),
-        ExplainActivity::Connect { direction, protocol, address, port } => {
+        Attempt::Connect { protocol: Protocol::Raw, .. } => "open a raw socket".to_owned(),
+        Attempt::Connect { direction, protocol, address, port } => {
             let protocol = format!("{protocol:?}").to_lowercase();
             let verb = match direction {
                 Direction::Egress => "connect to",
@@ -124,8 +127,8 @@ fn describe(activity: &ExplainActivity) -> String {
             };
             format!("{verb} {protocol}://{}", std::net::SocketAddr::new(*address, *port))
         }
-        ExplainActivity::Syscall { name } => format!("system call {name}"),
-        ExplainActivity::Capability { name } => format!("use capability {name}"),
+        Attempt::Syscall { name } => format!("system call {name}"),
+        Attempt::Capability { name } => format!("use capability {name}"),
     }
 }
 

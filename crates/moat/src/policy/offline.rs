@@ -5,14 +5,13 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 use moat_event::Workload;
-use moat_policy::activity::{Activity, Actor, Connect, Exec, FileAccess, FileSource};
-use moat_policy::{ActivePolicy, Document, Evaluator, PolicySet, Users, Verdict, argv, parse};
-use moat_wire::control::{DecidingRule, ExplainActivity, Explanation, NotSelected, RuleHolding};
+use moat_policy::{ActivePolicy, Attempt, Document, Evaluator, PolicySet, Users, Verdict, parse};
+use moat_wire::control::{DecidingRule, Explanation, NotSelected, RuleHolding};
 
 use super::files;
 use crate::arguments::Question;
 
-pub fn explain(question: &Question, asked: &ExplainActivity) -> anyhow::Result<Explanation> {
+pub fn explain(question: &Question, asked: &Attempt) -> anyhow::Result<Explanation> {
     let now = Timestamp::now();
     let mut policies = Vec::new();
     for file in files::read(&question.policies)? {
@@ -41,7 +40,7 @@ pub fn explain(question: &Question, asked: &ExplainActivity) -> anyhow::Result<E
         }
     }
     let evaluator = Evaluator::new(rules, &Users::default()).context("a rule cannot be compiled")?;
-    let (enforced, audited) = with_activity(asked, |activity| {
+    let (enforced, audited) = asked.judged(|activity| {
         let decision = evaluator.decide(activity);
         let rule = |verdict: Verdict<'_>| match verdict {
             Verdict::Match { index, rule } => Some(DecidingRule {
@@ -74,39 +73,5 @@ fn workload(question: &Question) -> Workload {
         pod,
         container,
         ..Workload::default()
-    }
-}
-
-/// The act as the evaluator sees it. Nobody named is root: what holds root holds everybody whom a rule's
-/// `users` do not name.
-fn with_activity<T>(asked: &ExplainActivity, judge: impl FnOnce(&Activity<'_>) -> T) -> T {
-    match asked {
-        ExplainActivity::Exec { path, arguments, user, parents, origin } => {
-            let argv = argv(arguments);
-            let ancestors: Vec<&[u8]> = parents.iter().map(String::as_bytes).collect();
-            judge(&Activity::Exec(Exec {
-                path: path.as_bytes(),
-                arguments: Some(&argv),
-                ancestors: &ancestors,
-                uid: user.unwrap_or(0),
-                origin: *origin,
-                source: FileSource::Image,
-            }))
-        }
-        ExplainActivity::File { path, operation, executable, user } => judge(&Activity::File(FileAccess {
-            path: path.as_bytes(),
-            operation: *operation,
-            actor: Actor { executable: executable.as_bytes(), uid: user.unwrap_or(0) },
-        })),
-        ExplainActivity::Connect { direction, protocol, address, port } => {
-            judge(&Activity::Connect(Connect {
-                direction: *direction,
-                protocol: *protocol,
-                peer: *address,
-                port: *port,
-            }))
-        }
-        ExplainActivity::Syscall { name } => judge(&Activity::Syscall(name)),
-        ExplainActivity::Capability { name } => judge(&Activity::Capability(name)),
     }
 }
