@@ -12,10 +12,12 @@ use crate::control::Status;
 
 mod channel;
 mod identity;
+mod machine;
 mod tls;
 
 pub use channel::{ChannelError, Trust, connect};
-pub use identity::{Identity, IdentityError, NewKey};
+pub use identity::{Identity, IdentityError, NewKey, from_pem, to_pem};
+pub use machine::machine;
 #[cfg(test)]
 pub(crate) use tls::Pinned;
 pub use tls::server_config;
@@ -31,8 +33,11 @@ pub mod proto {
 pub const SERVER_NAME: &str = "gateway.moat.internal";
 /// Largest message, either way.
 pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
-/// Most that a sender puts into one message, so that what surrounds it fits too.
-pub const MAX_CONTENT: usize = 1024 * 1024;
+/// How much content makes a sender end a message and begin the next; one piece may be larger. Small, for the
+/// console may have a message of each of thousands of enforcers in hand.
+pub const CONTENT: usize = 128 * 1024;
+/// Largest event that is sent.
+pub const MAX_EVENT: usize = 1024 * 1024;
 
 /// What an enforcer says of itself with every heartbeat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

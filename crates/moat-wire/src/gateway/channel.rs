@@ -7,7 +7,7 @@ use rustls_pki_types::CertificateDer;
 use tonic::transport::{self, Channel, ClientTlsConfig, Endpoint};
 
 use super::SERVER_NAME;
-use super::identity::{Identity, pem};
+use super::identity::{Identity, to_pem};
 use super::tls::Pinned;
 
 const CONNECT: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ pub async fn connect(url: &str, trust: &Trust<'_>) -> Result<Channel, ChannelErr
     let endpoint = match trust {
         Trust::Pinned(authority) => endpoint.tls_config_with_verifier(tls, Arc::new(Pinned::new(*authority))),
         Trust::Authority { authority, identity } => {
-            let authority = transport::Certificate::from_pem(pem(authority));
+            let authority = transport::Certificate::from_pem(to_pem(authority));
             endpoint.tls_config(tls.ca_certificate(authority).identity(identity.for_channel()))
         }
     };

@@ -65,7 +65,7 @@ impl Identity {
     fn new(key: &KeyPair, chain: &[CertificateDer<'_>]) -> Result<Identity, IdentityError> {
         let certificate = Certificate::of(chain.first().ok_or(IdentityError::NoCertificate)?)?;
         certificate.is_for_key(&key.subject_public_key_info())?;
-        let chain_pem = chain.iter().map(|der| pem(der)).collect();
+        let chain_pem = chain.iter().map(|der| to_pem(der)).collect();
         Ok(Identity { certificate, chain_pem, key_pem: key.serialize_pem() })
     }
 
@@ -94,8 +94,13 @@ impl fmt::Debug for Identity {
     }
 }
 
+/// Reads the first certificate of such a text.
+pub fn from_pem(text: &str) -> Result<CertificateDer<'static>, IdentityError> {
+    CertificateDer::from_pem_slice(text.as_bytes()).map_err(IdentityError::UnreadableChain)
+}
+
 /// A certificate as text (RFC 7468).
-pub(super) fn pem(certificate: &[u8]) -> String {
+pub fn to_pem(certificate: &[u8]) -> String {
     let encoded = STANDARD.encode(certificate);
     let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
     let mut rest = encoded.as_str();
