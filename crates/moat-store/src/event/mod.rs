@@ -1,0 +1,86 @@
+//! Events: written in batches, found by time, fields and words.
+//!
+//! Every event has a sequence number in the order of arrival; 512 consecutive ones are a block. For each block the store
+//! knows its span of time and which terms occur in it: a term is a hash of a field's value or of the beginning of a word.
+//! A search looks up the blocks that hold all its terms, and reads only those, newest first. That costs some two index
+//! entries an event, whatever can be searched for, where an index for each field and each word would cost forty.
+
+mod read;
+mod search;
+mod statistics;
+mod terms;
+mod write;
+
+use jiff::Timestamp;
+use moat_event::{Event, EventAction, EventType, Severity};
+use serde::Serialize;
+
+use crate::database::Row;
+use crate::{Result, StoreError};
+
+pub use search::{Cursor, EventPage};
+pub use statistics::{Bucket, Top, TopSubject};
+pub use write::Inserted;
+pub(crate) use write::Writer;
+
+/// Events are numbered in the order of arrival; a block is those that agree in all bits but the lowest nine.
+const BLOCK_BITS: u32 = 9;
+
+/// An event as an enforcer sent it.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    pub enforcer_id: String,
+    /// `NAMESPACE/KIND/NAME` of the workload, where the sender knows it.
+    pub workload: Option<String>,
+    pub event: Event,
+}
+
+/// An event as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredEvent {
+    /// In the order of arrival.
+    pub seq: i64,
+    pub enforcer_id: String,
+    pub workload: Option<String>,
+    pub event: Event,
+}
+
+/// Which events to find; absent and empty fields match all. Of several values of a field one must match.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// Before.
+    pub to: Option<Timestamp>,
+    pub types: Vec<EventType>,
+    pub actions: Vec<EventAction>,
+    /// At least this.
+    pub severity: Option<Severity>,
+    pub namespaces: Vec<String>,
+    pub pods: Vec<String>,
+    pub containers: Vec<String>,
+    pub workloads: Vec<String>,
+    pub policies: Vec<String>,
+    pub rules: Vec<String>,
+    pub nodes: Vec<String>,
+    pub enforcers: Vec<String>,
+    /// Words that must all occur, each at the beginning of a word of the event: `/etc/pass` finds `/etc/passwd`.
+    pub text: String,
+}
+
+fn stored(row: &Row) -> Result<StoredEvent> {
+    let document: String = row.get("document")?;
+    Ok(StoredEvent {
+        seq: row.get("seq")?,
+        enforcer_id: row.get("enforcer_id")?,
+        workload: row.get("workload")?,
+        event: serde_json::from_str(&document)
+            .map_err(|error| StoreError::Corrupt { what: "event", why: error.to_string() })?,
+    })
+}
+
+/// The id's sixteen bytes.
+fn id_bytes(id: &str) -> Option<Vec<u8>> {
+    uuid::Uuid::parse_str(id).ok().map(|id| id.as_bytes().to_vec())
+}
