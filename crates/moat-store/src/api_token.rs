@@ -97,7 +97,7 @@ impl Transaction {
             "create",
             "tokens",
             &token.name,
-            json!({ "id": token.id, "role": token.role, "scopes": token.scopes, "expiresAt": token.expires_at }),
+            &json!({ "id": token.id, "role": token.role, "scopes": token.scopes, "expiresAt": token.expires_at }),
         );
         self.changed(Change::Access);
         Ok(token)
@@ -110,7 +110,7 @@ impl Transaction {
             .await?;
         let name: String =
             row.ok_or_else(|| StoreError::NotFound { what: "token", name: id.to_owned() })?.get("name")?;
-        self.audit("delete", "tokens", &name, json!({ "id": id }));
+        self.audit("delete", "tokens", &name, &json!({ "id": id }));
         self.changed(Change::Access);
         Ok(())
     }

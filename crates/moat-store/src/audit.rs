@@ -1,6 +1,8 @@
 //! The audit log: append-only, each entry's hash over the one before it, so that a changed, removed or inserted entry
 //! shows.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -261,5 +263,8 @@ fn entry(row: &Row) -> Result<AuditEntry> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -203,7 +203,7 @@ impl Transaction {
         if let (0, Some(id)) = (touched, id) {
             return Err(StoreError::NotFound { what: "dead letter", name: id.to_owned() });
         }
-        self.audit(action, "dead-letters", notifier_id, json!({ "id": id, "deliveries": touched }));
+        self.audit(action, "dead-letters", notifier_id, &json!({ "id": id, "deliveries": touched }));
         self.changed(Change::Notifiers);
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::database::{Connection, Row, json as as_json, new_id, now, word};
 use crate::{Change, Result, Store, StoreError, Transaction};
 
 /// A connected enforcer that was not heard of for this long is away: its console may have died with the connection.
-const AWAY_AFTER: Duration = Duration::from_secs(60);
+const AWAY_AFTER: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -182,7 +182,7 @@ impl Transaction {
                 id = Some(known);
             } else {
                 self.end(&known, EnforcerState::Replaced, "another machine enrolled under its name").await?;
-                self.audit("replace", "enforcers", &known, json!({ "node": new.node }));
+                self.audit("replace", "enforcers", &known, &json!({ "node": new.node }));
             }
         }
         let id = id.unwrap_or_else(new_id);
@@ -201,7 +201,12 @@ impl Transaction {
                 ],
             )
             .await?;
-        self.audit("enrol", "enforcers", &id, json!({ "node": new.node, "token": token_id, "label": label }));
+        self.audit(
+            "enrol",
+            "enforcers",
+            &id,
+            &json!({ "node": new.node, "token": token_id, "label": label }),
+        );
         self.changed(Change::Enforcers);
         let row = self
             .connection
@@ -216,7 +221,7 @@ impl Transaction {
             self.connection.fetch_optional("SELECT * FROM enforcer WHERE id = $1", vec![id.into()]).await?;
         let enforcer = enforcer(&row.ok_or_else(|| not_found(id))?)?;
         self.end(id, EnforcerState::Revoked, "it was revoked").await?;
-        self.audit("revoke", "enforcers", id, json!({ "node": enforcer.node }));
+        self.audit("revoke", "enforcers", id, &json!({ "node": enforcer.node }));
         Ok(())
     }
 

@@ -73,7 +73,7 @@ impl Transaction {
             "create",
             "enrolment-tokens",
             &token.id,
-            json!({ "label": token.label, "uses": token.uses_total, "expiresAt": token.expires_at }),
+            &json!({ "label": token.label, "uses": token.uses_total, "expiresAt": token.expires_at }),
         );
         Ok(token)
     }
@@ -89,7 +89,7 @@ impl Transaction {
         if touched == 0 {
             return Err(StoreError::NotFound { what: "enrolment token", name: id.to_owned() });
         }
-        self.audit("revoke", "enrolment-tokens", id, json!({}));
+        self.audit("revoke", "enrolment-tokens", id, &json!({}));
         Ok(())
     }
 

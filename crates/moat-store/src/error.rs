@@ -80,7 +80,7 @@ impl StoreError {
     pub(crate) fn exists(self, what: &'static str, name: &str) -> Self {
         match self {
             Self::Database(error)
-                if error.as_database_error().is_some_and(|error| error.is_unique_violation()) =>
+                if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation) =>
             {
                 Self::Exists { what, name: name.to_owned() }
             }

@@ -170,7 +170,7 @@ impl Transaction {
     /// Without its configuration, which holds secrets.
     fn audit_notifier(&mut self, action: &str, notifier: &Notifier) {
         let detail = json!({ "id": notifier.id, "kind": notifier.kind, "enabled": notifier.enabled, "filter": notifier.filter });
-        self.audit(action, "notifiers", &notifier.name, detail);
+        self.audit(action, "notifiers", &notifier.name, &detail);
         self.changed(Change::Notifiers);
     }
 }

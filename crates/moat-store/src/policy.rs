@@ -310,7 +310,7 @@ impl Transaction {
             verb,
             "policies",
             &policy.name,
-            json!({ "revision": policy.revision, "policySet": set, "note": note }),
+            &json!({ "revision": policy.revision, "policySet": set, "note": note }),
         );
         self.changed(Change::Policies { set });
         Ok(())

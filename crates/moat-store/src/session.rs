@@ -85,7 +85,7 @@ impl Transaction {
             )
             .await?;
         let name = self.actor.name.clone();
-        self.audit("sign-in", "session", &name, json!({ "userAgent": session.user_agent }));
+        self.audit("sign-in", "session", &name, &json!({ "userAgent": session.user_agent }));
         Ok(())
     }
 
@@ -93,7 +93,7 @@ impl Transaction {
     pub async fn delete_session(&mut self, token_hash: &[u8]) -> Result<()> {
         self.connection.execute("DELETE FROM session WHERE token_hash = $1", vec![token_hash.into()]).await?;
         let name = self.actor.name.clone();
-        self.audit("sign-out", "session", &name, json!({}));
+        self.audit("sign-out", "session", &name, &json!({}));
         Ok(())
     }
 }

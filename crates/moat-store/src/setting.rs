@@ -61,7 +61,7 @@ impl Transaction {
                 .await?;
             return Err(StoreError::Conflict { current: row.map_or(Ok(0), |row| row.get("revision"))? });
         }
-        self.audit("update", "settings", key, json!({ "value": shown }));
+        self.audit("update", "settings", key, &json!({ "value": shown }));
         self.changed(Change::Settings);
         Ok(Setting { key: key.to_owned(), value: value.clone(), revision: expected + 1 })
     }

@@ -45,7 +45,7 @@ impl Store {
 impl Transaction {
     /// Adds an entry to the audit log. The changes below do so themselves; this is for what is no change of the store's
     /// (a sign-in, a test message).
-    pub fn audit(&mut self, action: &str, resource: &str, name: &str, detail: serde_json::Value) {
+    pub fn audit(&mut self, action: &str, resource: &str, name: &str, detail: &serde_json::Value) {
         self.entries.push(NewEntry {
             action: action.to_owned(),
             resource: resource.to_owned(),

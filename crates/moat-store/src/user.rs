@@ -140,7 +140,7 @@ impl Transaction {
             )
             .await
             .map_err(|error| error.exists("user", &user.name))?;
-        self.audit("create", "users", &user.name, json!({ "id": user.id, "role": user.role }));
+        self.audit("create", "users", &user.name, &json!({ "id": user.id, "role": user.role }));
         self.changed(Change::Access);
         Ok(user)
     }
@@ -178,7 +178,7 @@ impl Transaction {
             "update",
             "users",
             &after.name,
-            json!({ "role": after.role, "disabled": after.disabled, "passwordChanged": password_changed }),
+            &json!({ "role": after.role, "disabled": after.disabled, "passwordChanged": password_changed }),
         );
         self.changed(Change::Access);
         Ok(after)
@@ -189,7 +189,7 @@ impl Transaction {
         self.connection.execute("DELETE FROM session WHERE user_id = $1", vec![id.into()]).await?;
         self.connection.execute("DELETE FROM account WHERE id = $1", vec![id.into()]).await?;
         self.require_an_admin(&before).await?;
-        self.audit("delete", "users", &before.name, json!({ "id": id }));
+        self.audit("delete", "users", &before.name, &json!({ "id": id }));
         self.changed(Change::Access);
         Ok(())
     }

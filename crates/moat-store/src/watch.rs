@@ -223,12 +223,12 @@ async fn hear(pool: &PgPool, database: &Database, feed: &Weak<Feed>) -> Result<(
     loop {
         let notification = listener.try_recv().await?;
         let Some(feed) = feed.upgrade() else { return Ok(()) };
-        match notification {
-            Some(notification) => match notification.payload().parse() {
-                Ok(change) => feed.publish(change),
-                Err(()) => tracing::warn!("another replica announces what this version does not know"),
-            },
-            None => return Err(StoreError::Unavailable("the connection to PostgreSQL was lost".into())),
+        let Some(notification) = notification else {
+            return Err(StoreError::Unavailable("the connection to PostgreSQL was lost".into()));
+        };
+        match notification.payload().parse() {
+            Ok(change) => feed.publish(change),
+            Err(()) => tracing::warn!("another replica announces what this version does not know"),
         }
     }
 }

@@ -1,0 +1,8 @@
+//! The contract: everything here holds over SQLite and over PostgreSQL alike.
+
+mod access;
+mod audit;
+mod enforcers;
+mod engine;
+mod events;
+mod policies;
