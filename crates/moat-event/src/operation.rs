@@ -29,7 +29,7 @@ pub enum FileOperation {
 }
 
 /// Where an executed file comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 pub enum FileSource {
     /// The container's image.
     #[default]
