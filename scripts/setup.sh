@@ -9,6 +9,8 @@ packages=(
     clang-19 gcc libc6-dev libelf-dev make pkg-config zlib1g-dev
     # to run containers
     busybox-static containerd containernetworking-plugins iproute2 runc
+    # to test the console's other store
+    postgresql
     # to receive what the console's notifiers send
     rsyslog rsyslog-gnutls
 )
@@ -41,6 +43,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     [ "$(id -u)" -eq 0 ] ||
         complain "missing packages: ${missing[*]}" "install them: sudo scripts/setup.sh"
     export DEBIAN_FRONTEND=noninteractive
+    # The tests start servers of their own: Debian's package need not start one for the whole machine.
+    if [ ! -d /etc/postgresql-common ]; then
+        mkdir -p /etc/postgresql-common/createcluster.d
+        echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/moat.conf
+    fi
     progress "setup: refreshing the package lists" apt-get update
     progress "setup: installing ${missing[*]}" \
         apt-get install --yes --no-install-recommends "${missing[@]}"

@@ -226,9 +226,10 @@ async fn hear(pool: &PgPool, database: &Database, feed: &Weak<Feed>) -> Result<(
         let Some(notification) = notification else {
             return Err(StoreError::Unavailable("the connection to PostgreSQL was lost".into()));
         };
-        match notification.payload().parse() {
-            Ok(change) => feed.publish(change),
-            Err(()) => tracing::warn!("another replica announces what this version does not know"),
+        if let Ok(change) = notification.payload().parse() {
+            feed.publish(change);
+        } else {
+            tracing::warn!("another replica announces what this version does not know");
         }
     }
 }

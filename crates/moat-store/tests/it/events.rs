@@ -322,7 +322,7 @@ async fn statistics_count_what_is_stored(Fresh { store, .. }: Fresh) {
     store.insert_events(events.clone()).await.unwrap();
     store.insert_events(events.clone()).await.unwrap();
     let end = start() + SignedDuration::from_hours(3);
-    let buckets = store.event_statistics(start(), end, Duration::from_secs(600)).await.unwrap();
+    let buckets = store.event_statistics(start(), end, Duration::from_mins(10)).await.unwrap();
     assert_eq!(buckets.iter().map(|bucket| bucket.events).sum::<i64>(), 1_000);
     assert_eq!(buckets.iter().map(|bucket| bucket.happenings).sum::<i64>(), 2_000);
     let in_first = |bucket: &&moat_store::Bucket| bucket.start == start();
