@@ -40,6 +40,7 @@ fn plain(id: u8, event_type: EventType) -> Event {
         syscall: None,
         capability: None,
         count: 1,
+        file_source: None,
         loss: None,
     }
 }
@@ -100,6 +101,7 @@ pub fn loss() -> Event {
     Event {
         severity: Severity::Low,
         message: "12 events were lost: the kernel's ring buffer was full".into(),
+        file_source: None,
         loss: Some(Loss { stage: LossStage::RingBuffer, events: 12 }),
         ..plain(3, EventType::System)
     }
