@@ -1,5 +1,170 @@
 //! The console: what many nodes talk to and people look at.
+//!
+//! [`start`] opens the store, serves, and returns; [`Started::wait`] ends when the cancellation token says so.
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod api;
+mod authority;
+mod config;
+mod dashboard;
 pub mod key;
+mod live;
+mod metrics;
 pub mod notify;
+mod serve;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use moat_store::{Actor, Store, StoreError};
+use moat_wire::authority::Authority;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use config::{Config, Tls};
+
+use access::{SetupError, SetupLink, Throttle};
+use key::{ConsoleKey, KeyError};
+use live::Live;
+use metrics::Metrics;
+
+/// What every part of the console works with. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Console(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    key: ConsoleKey,
+    cancel: CancellationToken,
+    authority: Authority,
+    throttle: Throttle,
+    metrics: Metrics,
+    live: Live,
+    /// Whether browsers may send the session's cookie without TLS.
+    plain: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConsoleError {
+    #[error(transparent)]
+    Config(#[from] config::ConfigError),
+    #[error("the store cannot be opened: {0}")]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Authority(#[from] authority::OpenError),
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error(transparent)]
+    Serve(#[from] serve::ServeError),
+}
+
+impl Console {
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Seals secrets for the store.
+    pub fn key(&self) -> &ConsoleKey {
+        &self.0.key
+    }
+
+    /// Cancelled when the console ends.
+    pub fn cancel(&self) -> &CancellationToken {
+        &self.0.cancel
+    }
+
+    /// Signs the gateway's and the enforcers' certificates.
+    pub fn authority(&self) -> &Authority {
+        &self.0.authority
+    }
+
+    pub(crate) fn live(&self) -> &Live {
+        &self.0.live
+    }
+
+    pub(crate) fn throttle(&self) -> &Throttle {
+        &self.0.throttle
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    pub(crate) fn is_plain(&self) -> bool {
+        self.0.plain
+    }
+}
+
+/// The console as the audit log names it.
+pub fn console_actor() -> Actor {
+    Actor { name: "moat".to_owned(), role: "Console".to_owned(), source_address: String::new() }
+}
+
+/// A console that answers.
+#[derive(Debug)]
+pub struct Started {
+    pub console: Console,
+    /// Where the API and the dashboard are.
+    pub listen: SocketAddr,
+    /// The same, for people.
+    pub url: String,
+    /// Where nobody can sign in yet: the link by which the first administrator does. Show it to whoever started this.
+    pub setup_link: Option<String>,
+    tasks: JoinSet<()>,
+}
+
+impl Started {
+    /// Until the console has ended.
+    pub async fn wait(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+        self.console.store().close().await;
+    }
+}
+
+/// Opens the store and answers; ends on `cancel`.
+pub async fn start(config: Config, cancel: CancellationToken) -> Result<Started, ConsoleError> {
+    config.prepare()?;
+    let key = ConsoleKey::open_or_create(&config.key_file())?;
+    let store = Store::open(&config.store_url()?).await?;
+    let authority = authority::open_or_create(&store, &key).await?;
+    let metrics = Metrics::default();
+    let console = Console(Arc::new(Inner {
+        store,
+        key,
+        cancel,
+        authority,
+        throttle: Throttle::default(),
+        live: Live::new(metrics.clone()),
+        metrics,
+        plain: matches!(config.tls, Tls::Off),
+    }));
+    let mut tasks = JoinSet::new();
+    let (watch, newest) = (console.store().watch(), console.store().newest_event().await?);
+    let live = console.clone();
+    tasks.spawn(async move { live.live().run(live.store(), watch, newest, live.cancel()).await });
+    let listen = serve::start(&console, &config, &mut tasks).await?;
+    let url = config.url(listen);
+    let setup_link = if SetupLink::is_needed(console.store()).await? {
+        let secret = SetupLink::create(console.store(), &console_actor()).await?;
+        Some(setup_url(&url, secret.reveal()))
+    } else {
+        None
+    };
+    Ok(Started { console, listen, url, setup_link, tasks })
+}
+
+/// The address of the page that redeems a one-time link. The secret stands after the `#`, which browsers keep to
+/// themselves: it is in no server's log.
+pub fn setup_url(url: &str, secret: &str) -> String {
+    format!("{}/setup#{secret}", url.trim_end_matches('/'))
+}
+
+/// [`start`], then [`Started::wait`].
+pub async fn run(config: Config, cancel: CancellationToken) -> Result<(), ConsoleError> {
+    start(config, cancel).await?.wait().await;
+    Ok(())
+}

@@ -96,6 +96,11 @@ impl Diagnostic {
         self.column
     }
 
+    /// Line and column after the last character of the mistake, from 1.
+    pub fn end(&self) -> (usize, usize) {
+        self.file.position(self.span.end)
+    }
+
     pub fn message(&self) -> &str {
         &self.message
     }

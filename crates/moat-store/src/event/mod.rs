@@ -5,6 +5,7 @@
 //! A search looks up the blocks that hold all its terms, and reads only those, newest first. That costs some two index
 //! entries an event, whatever can be searched for, where an index for each field and each word would cost forty.
 
+mod matches;
 mod read;
 mod search;
 mod statistics;
