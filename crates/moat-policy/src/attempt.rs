@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use moat_event::{Direction, Event, EventType, FileOperation, FileSource, Origin, Protocol};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::activity::{Activity, Actor, Connect, Exec, FileAccess};
@@ -10,7 +11,7 @@ use crate::argv;
 
 /// An [`Activity`] that owns what it is made of. A user that is not named is root: what holds root holds everybody whom
 /// a rule's `users` do not name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Attempt {
     Exec {

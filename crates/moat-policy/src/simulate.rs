@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use moat_event::{Severity, Workload};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::compiled::CompileError;
@@ -65,7 +66,7 @@ struct Tally {
 }
 
 /// What would change.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Simulation {
     /// By namespace, kind and name.
@@ -77,7 +78,7 @@ pub struct Simulation {
 }
 
 /// What would change for one workload.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadChanges {
     pub namespace: String,
@@ -99,7 +100,7 @@ pub struct WorkloadChanges {
     pub unresolved_users: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
     pub container: String,
@@ -115,7 +116,7 @@ pub struct Change {
 }
 
 /// The enforced rule that decides.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Effect {
     pub policy: String,

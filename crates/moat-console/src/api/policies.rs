@@ -3,6 +3,7 @@
 mod coverage;
 mod document;
 mod history;
+mod simulate;
 mod templates;
 mod types;
 
@@ -29,6 +30,13 @@ pub fn routes() -> Vec<Route> {
         get("/policies", READ, "listPolicies", "All policies, with how far each has come", list),
         post("/policies", WRITE, "createPolicy", "Make a policy", create),
         post("/policies/validate", READ, "validatePolicy", "Say what is wrong with a policy", validate),
+        post(
+            "/policies/simulate",
+            READ,
+            "simulateNewPolicy",
+            "Say what a new policy would have denied of what was recorded",
+            simulate::new,
+        ),
         get("/policies/schema", READ, "getPolicySchema", "JSON Schema of the documents", schema),
         get("/policies/templates", READ, "listTemplates", "Policies to start from", templates::list),
         get("/policies/{name}", READ, "getPolicy", "One policy", show),
@@ -61,6 +69,13 @@ pub fn routes() -> Vec<Route> {
             "rollBackPolicy",
             "Make an old revision the newest",
             history::roll_back,
+        ),
+        post(
+            "/policies/{name}/simulate",
+            READ,
+            "simulatePolicy",
+            "Say what a changed policy would have denied and allowed of what was recorded",
+            simulate::changed,
         ),
         get("/policies/{name}/status", READ, "getPolicyStatus", "How each enforcer holds a policy", status),
     ]

@@ -63,6 +63,10 @@ impl Parsed {
         self.runtime().map_or(&[], |policy| &policy.spec.rules)
     }
 
+    pub fn into_document(self) -> Document {
+        self.0
+    }
+
     fn runtime(&self) -> Option<&RuntimePolicy> {
         match &self.0 {
             Document::Runtime(policy) => Some(policy),
