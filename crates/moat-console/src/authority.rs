@@ -35,14 +35,12 @@ struct Kept {
 
 /// Of replicas that start at once on an empty store, one makes it and all go on with that.
 pub async fn open_or_create(store: &Store, key: &ConsoleKey) -> Result<Authority, OpenError> {
-    let kept = match store.kept(NAME).await? {
-        Some(kept) => kept,
-        None => {
-            let made = Authority::create(Timestamp::now())?;
-            let kept =
-                Kept { certificate: made.certificate().to_vec(), sealed_key: key.seal(NAME, made.key())? };
-            store.keep_first(NAME, &serde_json::to_vec(&kept)?).await?
-        }
+    let kept = if let Some(kept) = store.kept(NAME).await? {
+        kept
+    } else {
+        let made = Authority::create(Timestamp::now())?;
+        let kept = Kept { certificate: made.certificate().to_vec(), sealed_key: key.seal(NAME, made.key())? };
+        store.keep_first(NAME, &serde_json::to_vec(&kept)?).await?
     };
     let Kept { certificate, sealed_key } = serde_json::from_slice(&kept)?;
     Ok(Authority::open(CertificateDer::from(certificate), &key.open(NAME, &sealed_key)?)?)

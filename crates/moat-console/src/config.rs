@@ -93,7 +93,7 @@ impl Config {
     }
 
     /// Where a person on this machine finds the dashboard that listens on `listen`.
-    pub(crate) fn url(&self, listen: SocketAddr) -> String {
+    pub fn url(&self, listen: SocketAddr) -> String {
         let scheme = if self.tls == Tls::Off { "http" } else { "https" };
         match self.names.first() {
             Some(name) => format!("{scheme}://{name}:{}", listen.port()),

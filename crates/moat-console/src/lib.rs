@@ -63,6 +63,25 @@ pub enum ConsoleError {
 }
 
 impl Console {
+    /// Opens the store, without serving anything: for commands on the console's own machine.
+    pub async fn open(config: &Config, cancel: CancellationToken) -> Result<Console, ConsoleError> {
+        config.prepare()?;
+        let key = ConsoleKey::open_or_create(&config.key_file())?;
+        let store = Store::open(&config.store_url()?).await?;
+        let authority = authority::open_or_create(&store, &key).await?;
+        let metrics = Metrics::default();
+        Ok(Console(Arc::new(Inner {
+            store,
+            key,
+            cancel,
+            authority,
+            throttle: Throttle::default(),
+            live: Live::new(metrics.clone()),
+            metrics,
+            plain: matches!(config.tls, Tls::Off),
+        })))
+    }
+
     pub fn store(&self) -> &Store {
         &self.0.store
     }
@@ -104,6 +123,15 @@ pub fn console_actor() -> Actor {
     Actor { name: "moat".to_owned(), role: "Console".to_owned(), source_address: String::new() }
 }
 
+/// Who uses `moat console …` on the console's own machine, as the audit log names them.
+pub fn local_actor() -> Actor {
+    Actor {
+        name: "command line".to_owned(),
+        role: access::Role::Admin.name().to_owned(),
+        source_address: String::new(),
+    }
+}
+
 /// A console that answers.
 #[derive(Debug)]
 pub struct Started {
@@ -127,26 +155,12 @@ impl Started {
 
 /// Opens the store and answers; ends on `cancel`.
 pub async fn start(config: Config, cancel: CancellationToken) -> Result<Started, ConsoleError> {
-    config.prepare()?;
-    let key = ConsoleKey::open_or_create(&config.key_file())?;
-    let store = Store::open(&config.store_url()?).await?;
-    let authority = authority::open_or_create(&store, &key).await?;
-    let metrics = Metrics::default();
-    let console = Console(Arc::new(Inner {
-        store,
-        key,
-        cancel,
-        authority,
-        throttle: Throttle::default(),
-        live: Live::new(metrics.clone()),
-        metrics,
-        plain: matches!(config.tls, Tls::Off),
-    }));
+    let console = Console::open(&config, cancel).await?;
     let mut tasks = JoinSet::new();
     let (watch, newest) = (console.store().watch(), console.store().newest_event().await?);
     let live = console.clone();
     tasks.spawn(async move { live.live().run(live.store(), watch, newest, live.cancel()).await });
-    let listen = serve::start(&console, &config, &mut tasks).await?;
+    let listen = serve::start(&console, &config, &mut tasks)?;
     let url = config.url(listen);
     let setup_link = if SetupLink::is_needed(console.store()).await? {
         let secret = SetupLink::create(console.store(), &console_actor()).await?;

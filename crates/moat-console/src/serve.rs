@@ -49,11 +49,7 @@ pub enum ServeError {
 }
 
 /// Binds, then serves until the console is cancelled.
-pub async fn start(
-    console: &Console,
-    config: &Config,
-    tasks: &mut JoinSet<()>,
-) -> Result<SocketAddr, ServeError> {
+pub fn start(console: &Console, config: &Config, tasks: &mut JoinSet<()>) -> Result<SocketAddr, ServeError> {
     let failed = |source| ServeError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
@@ -167,7 +163,7 @@ async fn metrics(State(console): State<Console>, parts: Parts) -> Result<Respons
 
 /// Problems name the path that was asked for, and what the framework answers on its own becomes one.
 async fn name_instance(request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
+    let path: Box<str> = request.uri().path().into();
     let response = next.run(request).await;
     if let Some(problem) = response.extensions().get::<Problem>() {
         return Problem { instance: Some(path), ..problem.clone() }.into_response();

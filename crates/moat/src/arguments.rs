@@ -9,6 +9,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use moat_event::{FileOperation, Origin, Protocol, Severity};
 use moat_policy::capabilities::capability_number;
 
+use crate::console::ConsoleOptions;
+
 /// Runtime security for containers: policies say what workloads may do, the kernel holds them to it.
 #[derive(Debug, Parser)]
 #[command(
@@ -71,7 +73,7 @@ Examples:
 Stops on Ctrl-C or SIGTERM. An agent that dies is started again at once, and the gap is an event.
 Ctrl-C leaves nothing in force. After SIGTERM, as in an upgrade, what the LSM driver holds stays in
 force until the next `moat up` takes over, or `moat uninstall`.")]
-    Up(NodeOptions),
+    Up(Box<NodeOptions>),
     /// How the agent is doing
     #[command(after_help = "\
 Examples:
@@ -111,6 +113,15 @@ Examples:
 
 Needs root, for it tries each capability for real. Exit status: 0 policies can be enforced here; 1 they cannot.")]
     Doctor,
+    /// The central server: policies, enforcers, events, and the dashboard
+    #[command(after_help = "\
+Examples:
+  moat console
+  moat console --listen 0.0.0.0:8440 --gateway 0.0.0.0:8441 --name moat.example.org --store-file store.url
+  moat console token create --label rack-3 --uses 40 > token
+  moat console user link
+  moat console audit verify")]
+    Console(ConsoleOptions),
     /// Stop the agent and remove what Moat made on this node
     #[command(after_help = "\
 Examples:

@@ -7,6 +7,7 @@
 mod arguments;
 mod cleanup;
 mod config;
+mod console;
 mod containers;
 mod doctor;
 mod enforcer;
@@ -77,6 +78,13 @@ fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         output::raw(&script)?;
         return Ok(Outcome::Ok);
     }
+    if let Command::Console(options) = &arguments.command {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("the event loop cannot be started")?;
+        return runtime.block_on(console::run(options, arguments.json));
+    }
     let config = Config::load(&arguments)?;
     // The thread that starts the agent must live as long as the agent: the kernel ends a supervised child with
     // the thread that made it (prctl(2), PR_SET_PDEATHSIG). One thread, then.
@@ -103,6 +111,6 @@ async fn dispatch(arguments: Arguments, config: Config) -> anyhow::Result<Outcom
         Command::Doctor => doctor::run(&config, json).await,
         Command::Uninstall(_) => cleanup::run(&config, json).await,
         Command::Config { .. } => config.show(json),
-        Command::Completions { .. } => Ok(Outcome::Ok),
+        Command::Console(_) | Command::Completions { .. } => Ok(Outcome::Ok),
     }
 }

@@ -1,5 +1,6 @@
 //! The one-time link by which the first administrator comes in, or one who has lost the way.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,7 +12,7 @@ use super::secret::{NoRandom, Secret};
 
 /// Setting under which the hash of the link's token is kept; the newest link counts.
 const KEY: &str = "setup-link";
-const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+const LIFETIME: Duration = Duration::from_hours(24);
 
 /// Makes and redeems links.
 #[derive(Debug, Clone, Copy)]
@@ -87,15 +88,12 @@ impl SetupLink {
             StoreError::Conflict { .. } => SetupError::Refused,
             other => other.into(),
         })?;
-        let user = match existing {
-            Some(user) => {
-                let change = UserChange { role: Some(Role::Admin), password_hash, disabled: Some(false) };
-                transaction.update_user(&user.id, change, user.revision).await?
-            }
-            None => {
-                let new = NewUser { name: name.to_owned(), role: Role::Admin, password_hash, oidc: None };
-                transaction.create_user(new).await?
-            }
+        let user = if let Some(user) = existing {
+            let change = UserChange { role: Some(Role::Admin), password_hash, disabled: Some(false) };
+            transaction.update_user(&user.id, change, user.revision).await?
+        } else {
+            let new = NewUser { name: name.to_owned(), role: Role::Admin, password_hash, oidc: None };
+            transaction.create_user(new).await?
         };
         transaction.commit().await?;
         Ok(user)
@@ -114,5 +112,8 @@ async fn put(
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const FREE: u32 = 5;
 /// Of one address: several people may sit behind it.
 const FREE_OF_ADDRESS: u32 = 20;
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+const LONGEST: Duration = Duration::from_mins(15);
 /// Most keys that are remembered.
 const MAX_KEYS: usize = 100_000;
 
@@ -89,7 +89,7 @@ impl Failures {
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) & (u128::MAX << 64)).into()),
-        v4 => v4,
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -111,7 +111,8 @@ mod tests {
         for _ in 0..12 {
             let wait = throttle.attempt("ann", HERE, now);
             assert!(!wait.is_zero());
-            assert!(!throttle.attempt("ann", HERE, now + wait - Duration::from_millis(1)).is_zero());
+            let just_before = (now + wait).checked_sub(Duration::from_millis(1)).unwrap();
+            assert!(!throttle.attempt("ann", HERE, just_before).is_zero());
             waits.push(wait.as_secs());
             now += wait;
             assert_eq!(throttle.attempt("ann", HERE, now), Duration::ZERO);

@@ -86,6 +86,18 @@ impl From<moat_store::AuditEntry> for AuditEntry {
     }
 }
 
+impl From<moat_store::AuditVerification> for AuditVerification {
+    fn from(found: moat_store::AuditVerification) -> AuditVerification {
+        AuditVerification {
+            intact: found.broken.is_none(),
+            entries: found.entries,
+            head: found.hash,
+            broken_at: found.broken.as_ref().map(|broken| broken.seq),
+            reason: found.broken.map(|broken| broken.reason),
+        }
+    }
+}
+
 async fn list(
     State(console): State<Console>,
     Query(query): Query<AuditQuery>,
@@ -109,12 +121,5 @@ async fn list(
 }
 
 async fn verify(State(console): State<Console>) -> Result<Json<AuditVerification>, Problem> {
-    let found = console.store().verify_audit().await?;
-    Ok(Json(AuditVerification {
-        intact: found.broken.is_none(),
-        entries: found.entries,
-        head: found.hash,
-        broken_at: found.broken.as_ref().map(|broken| broken.seq),
-        reason: found.broken.map(|broken| broken.reason),
-    }))
+    Ok(Json(console.store().verify_audit().await?.into()))
 }

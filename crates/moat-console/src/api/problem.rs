@@ -18,41 +18,51 @@ use super::policies::Diagnostic;
 pub struct Problem {
     /// Stable identifier of the kind of problem: a path below the documentation, e.g. `/problems/conflict`.
     #[serde(rename = "type")]
-    pub kind: String,
-    pub title: String,
+    pub kind: &'static str,
+    pub title: &'static str,
     pub status: u16,
     /// What happened here, and what to do next.
     pub detail: String,
     /// The path that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub instance: Option<String>,
+    pub instance: Option<Box<str>>,
     /// Mistakes in a policy.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub diagnostics: Vec<Diagnostic>,
+    #[serde(skip_serializing_if = "<[Diagnostic]>::is_empty")]
+    pub diagnostics: Box<[Diagnostic]>,
     /// Of a conflict: the revision that is there now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current: Option<i64>,
     /// When to try again, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<u32>,
 }
 
 impl Problem {
-    fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Problem {
+    fn new(
+        status: StatusCode,
+        kind: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Problem {
         Problem {
-            kind: format!("/problems/{kind}"),
-            title: title.to_owned(),
+            kind,
+            title,
             status: status.as_u16(),
             detail: detail.into(),
             instance: None,
-            diagnostics: Vec::new(),
+            diagnostics: Box::default(),
             current: None,
             retry_after: None,
         }
     }
 
     pub fn bad_request(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::BAD_REQUEST, "bad-request", "The request is not understood", detail)
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "/problems/bad-request",
+            "The request is not understood",
+            detail,
+        )
     }
 
     pub fn cursor() -> Problem {
@@ -63,34 +73,37 @@ impl Problem {
         let detail = diagnostics.first().map_or_else(String::new, |first| first.message.clone());
         let title = "The policy has mistakes";
         Problem {
-            diagnostics,
-            ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-policy", title, detail)
+            diagnostics: diagnostics.into(),
+            ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid-policy", title, detail)
         }
     }
 
     pub fn unauthenticated(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Sign in first", detail)
+        Problem::new(StatusCode::UNAUTHORIZED, "/problems/unauthenticated", "Sign in first", detail)
     }
 
     pub fn forbidden(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail)
+        Problem::new(StatusCode::FORBIDDEN, "/problems/forbidden", "Not allowed", detail)
     }
 
     pub fn not_found(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::NOT_FOUND, "not-found", "Not there", detail)
+        Problem::new(StatusCode::NOT_FOUND, "/problems/not-found", "Not there", detail)
     }
 
     pub fn method_not_allowed() -> Problem {
         Problem::new(
             StatusCode::METHOD_NOT_ALLOWED,
-            "method-not-allowed",
+            "/problems/method-not-allowed",
             "Not possible here",
             "the resource has no such method; /api/v1/openapi.json lists those it has",
         )
     }
 
     pub fn conflict(detail: impl Into<String>, current: Option<i64>) -> Problem {
-        Problem { current, ..Problem::new(StatusCode::CONFLICT, "conflict", "Already there", detail) }
+        Problem {
+            current,
+            ..Problem::new(StatusCode::CONFLICT, "/problems/conflict", "Already there", detail)
+        }
     }
 
     /// Somebody else has changed it since the caller read it.
@@ -99,7 +112,7 @@ impl Problem {
             current: Some(current),
             ..Problem::new(
                 StatusCode::PRECONDITION_FAILED,
-                "changed",
+                "/problems/changed",
                 "Changed meanwhile",
                 format!(
                     "it was changed and is at revision {current}: read it again, then repeat the change with its `ETag`"
@@ -111,7 +124,7 @@ impl Problem {
     pub fn precondition_required() -> Problem {
         Problem::new(
             StatusCode::PRECONDITION_REQUIRED,
-            "precondition-required",
+            "/problems/precondition-required",
             "A revision is needed",
             "send the `ETag` that was read as `If-Match`, so that nobody's change is overwritten",
         )
@@ -120,18 +133,19 @@ impl Problem {
     pub fn too_large(limit: usize) -> Problem {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            "too-large",
+            "/problems/too-large",
             "Too large",
             format!("the body is larger than {limit} bytes"),
         )
     }
 
-    pub fn too_many(retry_after: u64) -> Problem {
+    pub fn too_many(wait: std::time::Duration) -> Problem {
+        let retry_after = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
         Problem {
             retry_after: Some(retry_after),
             ..Problem::new(
                 StatusCode::TOO_MANY_REQUESTS,
-                "too-many",
+                "/problems/too-many",
                 "Too many attempts",
                 format!("try again in {retry_after} s"),
             )
@@ -141,18 +155,23 @@ impl Problem {
     pub fn unavailable(detail: impl Into<String>) -> Problem {
         Problem {
             retry_after: Some(5),
-            ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not possible right now", detail)
+            ..Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "/problems/unavailable",
+                "Not possible right now",
+                detail,
+            )
         }
     }
 
     pub fn full(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::INSUFFICIENT_STORAGE, "store-full", "The store is full", detail)
+        Problem::new(StatusCode::INSUFFICIENT_STORAGE, "/problems/store-full", "The store is full", detail)
     }
 
     pub fn timeout() -> Problem {
         Problem::new(
             StatusCode::GATEWAY_TIMEOUT,
-            "timeout",
+            "/problems/timeout",
             "Took too long",
             "the answer took too long: narrow the question, or try again",
         )
@@ -162,7 +181,7 @@ impl Problem {
     pub fn internal() -> Problem {
         Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
+            "/problems/internal",
             "Something is wrong here",
             "the console could not do this; its log says why",
         )

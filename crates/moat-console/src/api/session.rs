@@ -147,7 +147,7 @@ async fn sign_in(
 ) -> Result<SignedIn, Problem> {
     let wait = console.throttle().attempt(&name, origin.address, Instant::now());
     if !wait.is_zero() {
-        return Err(Problem::too_many(wait.as_secs() + 1));
+        return Err(Problem::too_many(wait));
     }
     let user = match console.store().user_by_name(&name).await {
         Ok(user) => Some(user).filter(|user| !user.disabled),
@@ -155,17 +155,13 @@ async fn sign_in(
         Err(error) => return Err(error.into()),
     };
     let hash = user.as_ref().and_then(|user| user.password_hash.clone());
-    match (password::verify(hash, password.0).await, user) {
-        (true, Some(user)) => {
-            console.throttle().succeeded(&name, origin.address);
-            begin(&console, user, &origin).await
-        }
-        _ => {
-            console.metrics().sign_ins_refused.inc();
-            tracing::warn!(name = %moat_event::printable(&name), address = %origin.address, "a sign-in is refused");
-            Err(Problem::unauthenticated("the name or the password is wrong"))
-        }
+    if let (true, Some(user)) = (password::verify(hash, password.0).await, user) {
+        console.throttle().succeeded(&name, origin.address);
+        return begin(&console, user, &origin).await;
     }
+    console.metrics().sign_ins_refused.inc();
+    tracing::warn!(name = %moat_event::printable(&name), address = %origin.address, "a sign-in is refused");
+    Err(Problem::unauthenticated("the name or the password is wrong"))
 }
 
 /// Begins a session of a user who has proven to be it.
@@ -275,7 +271,7 @@ async fn set_up(
     let address = origin.address.to_string();
     let wait = console.throttle().attempt("setup link", origin.address, Instant::now());
     if !wait.is_zero() {
-        return Err(Problem::too_many(wait.as_secs() + 1));
+        return Err(Problem::too_many(wait));
     }
     let user = SetupLink::redeem(console.store(), &setup.token.0, name, setup.password.0, &address)
         .await
@@ -301,7 +297,7 @@ async fn change_password(
     };
     let wait = console.throttle().attempt(&user.name, origin.address, Instant::now());
     if !wait.is_zero() {
-        return Err(Problem::too_many(wait.as_secs() + 1));
+        return Err(Problem::too_many(wait));
     }
     if !password::verify(user.password_hash.clone(), change.current.0).await {
         return Err(Problem::forbidden("the current password is wrong"));

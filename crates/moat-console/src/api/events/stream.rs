@@ -172,7 +172,7 @@ impl Reader {
         self.seen = event.seq;
         if self.filter.matches(event) {
             self.last_sent = Some(event.event.timestamp);
-            self.waiting.push_back(StreamItem::Event(EventRecord::from(event.clone())));
+            self.waiting.push_back(StreamItem::Event(Box::new(EventRecord::from(event.clone()))));
         }
     }
 

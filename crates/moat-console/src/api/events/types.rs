@@ -67,7 +67,7 @@ pub struct EventRecord {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum StreamItem {
-    Event(EventRecord),
+    Event(Box<EventRecord>),
     Gap(Gap),
     Heartbeat(Heartbeat),
 }

@@ -18,24 +18,21 @@ pub struct Parsed(Document);
 pub fn parse(text: &str) -> Result<Parsed, Vec<Diagnostic>> {
     let mut documents = moat_policy::parse("policy", text.as_bytes())
         .map_err(|found| found.iter().map(Diagnostic::from).collect::<Vec<_>>())?;
-    match (documents.pop(), documents.is_empty()) {
-        (Some(document), true) => Ok(Parsed(document)),
-        _ => {
-            let lines = text.lines().enumerate();
-            let second =
-                lines.filter(|(_, line)| line.trim_end() == "---").map(|(index, _)| index + 1).last();
-            let line = second.unwrap_or(1);
-            Err(vec![Diagnostic {
-                severity: DiagnosticSeverity::Error,
-                message: "the text has several documents, and a policy is one".to_owned(),
-                hint: Some("make a policy of each".to_owned()),
-                line,
-                column: 1,
-                end_line: line,
-                end_column: 4,
-            }])
-        }
+    if let (Some(document), true) = (documents.pop(), documents.is_empty()) {
+        return Ok(Parsed(document));
     }
+    let lines = text.lines().enumerate();
+    let second = lines.filter(|(_, line)| line.trim_end() == "---").map(|(index, _)| index + 1).last();
+    let line = second.unwrap_or(1);
+    Err(vec![Diagnostic {
+        severity: DiagnosticSeverity::Error,
+        message: "the text has several documents, and a policy is one".to_owned(),
+        hint: Some("make a policy of each".to_owned()),
+        line,
+        column: 1,
+        end_line: line,
+        end_column: 4,
+    }])
 }
 
 impl Parsed {
