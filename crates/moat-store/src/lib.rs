@@ -8,6 +8,7 @@
 mod activity;
 mod api_token;
 mod audit;
+mod backup;
 mod certificate;
 mod container;
 mod database;
@@ -38,7 +39,10 @@ pub use delivery::{Delivery, DeliveryState};
 pub use enforcer::{Enforcer, EnforcerState, Heartbeat, NewEnforcer, SetProgress};
 pub use enrolment::{EnrolmentToken, NewEnrolmentToken};
 pub use error::{Result, StoreError};
-pub use event::{Bucket, Cursor, EventFilter, EventPage, Inserted, NewEvent, StoredEvent, Top, TopSubject};
+pub use event::{
+    Bucket, Cursor, EventFilter, EventPage, Inserted, Keep, NewEvent, Purged, Retention, StoredEvent, Top,
+    TopSubject,
+};
 pub use notifier::{NewNotifier, Notifier};
 pub use policy::{NewPolicy, Policy, PolicyAction, PolicyChanges, PolicyRevision};
 pub use policy_status::{PolicyState, PolicyStatus};
@@ -63,6 +67,7 @@ impl Store {
     pub async fn open(url: &str) -> Result<Self> {
         let database = Database::open(url).await?;
         migrations::run(&database).await?;
+        event::partition::make_ahead(&database).await?;
         let feed = watch::Feed::start(database.clone()).await?;
         let events = event::Writer::start(database.clone(), Arc::clone(&feed));
         Ok(Self { database, events, feed })

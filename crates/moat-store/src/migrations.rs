@@ -10,6 +10,11 @@ const SQLITE: &[(i64, &str, &str)] = &[(1, "console", include_str!("../migration
 const POSTGRES: &[(i64, &str, &str)] =
     &[(1, "console", include_str!("../migrations/postgres/0001_console.sql"))];
 
+/// The version of the tables that this program has.
+pub(crate) fn newest() -> i64 {
+    SQLITE.last().map_or(0, |(version, ..)| *version)
+}
+
 /// Brings the tables to this program's version. Several replicas may try at once: PostgreSQL lets one at a time.
 pub(crate) async fn run(database: &Database) -> Result<()> {
     match database {

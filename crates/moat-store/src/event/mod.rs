@@ -6,7 +6,9 @@
 //! entries an event, whatever can be searched for, where an index for each field and each word would cost forty.
 
 mod matches;
+pub(crate) mod partition;
 mod read;
+mod retention;
 mod search;
 mod statistics;
 mod terms;
@@ -19,10 +21,11 @@ use serde::Serialize;
 use crate::database::Row;
 use crate::{Result, StoreError};
 
+pub use retention::{Keep, Purged, Retention};
 pub use search::{Cursor, EventPage};
 pub use statistics::{Bucket, Top, TopSubject};
 pub use write::Inserted;
-pub(crate) use write::Writer;
+pub(crate) use write::{Writer, index};
 
 /// Events are numbered in the order of arrival; a block is those that agree in all bits but the lowest nine.
 const BLOCK_BITS: u32 = 9;

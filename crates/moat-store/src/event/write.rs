@@ -128,6 +128,10 @@ const COLUMNS: &[(&str, Kind)] = &[
     ("document", Kind::Text),
 ];
 
+/// Places in [`COLUMNS`].
+const ENFORCER: usize = 3;
+const WORKLOAD: usize = 10;
+
 async fn insert(
     database: &Database,
     feed: &Feed,
@@ -169,7 +173,12 @@ async fn insert(
         let Some(result) = inserted.get_mut(event.batch) else { continue };
         if new {
             result.stored += 1;
-            blocks.entry(seq >> BLOCK_BITS).or_insert_with(Block::empty).add(event);
+            blocks.entry(seq >> BLOCK_BITS).or_insert_with(Block::empty).add(
+                &event.event,
+                &event.words,
+                event.workload.as_deref(),
+                &event.enforcer_id,
+            );
             counts.add(&event.event, event.workload.as_deref());
         } else {
             result.known += 1;
@@ -225,6 +234,32 @@ fn row(seq: i64, prepared: &Prepared) -> Vec<Value> {
     ]
 }
 
+/// Indexes rows as [`COLUMNS`] has them, of which a backup has no index.
+pub(crate) async fn index(connection: &mut Connection, rows: &[Vec<Value>]) -> Result<()> {
+    let mut blocks: BTreeMap<i64, Block> = BTreeMap::new();
+    for row in rows {
+        let corrupt = |why: &str| StoreError::Corrupt { what: "event", why: why.to_owned() };
+        let [Value::Integer(Some(seq)), .., Value::Text(Some(words)), Value::Text(Some(document))] =
+            row.as_slice()
+        else {
+            return Err(corrupt("a row has other columns"));
+        };
+        let text = |index: usize| match row.get(index) {
+            Some(Value::Text(text)) => text.clone(),
+            _ => None,
+        };
+        let event = serde_json::from_str(document).map_err(|error| corrupt(&error.to_string()))?;
+        blocks.entry(seq >> BLOCK_BITS).or_insert_with(Block::empty).add(
+            &event,
+            words,
+            text(WORKLOAD).as_deref(),
+            &text(ENFORCER).unwrap_or_default(),
+        );
+    }
+    write_blocks(connection, &KnownTerms { block: -1, terms: HashSet::new() }, &blocks).await?;
+    Ok(())
+}
+
 /// What a batch adds to a block.
 struct Block {
     min_at: i64,
@@ -237,12 +272,11 @@ impl Block {
         Self { min_at: i64::MAX, max_at: i64::MIN, terms: HashSet::new() }
     }
 
-    fn add(&mut self, prepared: &Prepared) {
-        let event = &prepared.event;
+    fn add(&mut self, event: &Event, words: &str, workload: Option<&str>, enforcer_id: &str) {
         let at = event.timestamp.as_microsecond();
         self.min_at = self.min_at.min(at);
         self.max_at = self.max_at.max(at);
-        self.terms.extend(terms::word_terms(&prepared.words));
+        self.terms.extend(terms::word_terms(words));
         self.terms.insert(terms::severity_term(event.severity));
         self.terms.insert(terms::type_term(event.event_type));
         self.terms.insert(terms::action_term(event.action));
@@ -250,11 +284,11 @@ impl Block {
             (Field::Namespace, event.namespace.as_deref()),
             (Field::Pod, event.pod_name.as_deref()),
             (Field::Container, event.container_name.as_deref()),
-            (Field::Workload, prepared.workload.as_deref()),
+            (Field::Workload, workload),
             (Field::Policy, event.policy_name.as_deref()),
             (Field::Rule, event.rule.as_deref()),
             (Field::Node, Some(event.node.as_str())),
-            (Field::Enforcer, Some(prepared.enforcer_id.as_str())),
+            (Field::Enforcer, Some(enforcer_id)),
         ];
         self.terms.extend(fields.into_iter().filter_map(|(field, value)| Some(term(field, value?))));
     }

@@ -3,7 +3,12 @@
 
 mod access;
 mod audit;
+mod backup;
 mod enforcers;
 mod engine;
 mod events;
+mod faults;
+mod inventory;
 mod policies;
+mod replicas;
+mod retention;
