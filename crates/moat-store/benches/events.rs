@@ -126,6 +126,7 @@ fn event(begin: Timestamp, number: usize, of: usize) -> NewEvent {
             ..Process::default()
         }),
         file_operation: None,
+        file_source: None,
         peer: None::<Peer>,
         syscall: None,
         capability: None,

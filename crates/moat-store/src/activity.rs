@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::database::{Row, Value, word};
+use crate::database::{Kind, Row, Value, word};
 use crate::{Result, Store};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,20 @@ pub struct NewActivity {
     pub count: i64,
 }
 
+const COLUMNS: &[(&str, Kind)] = &[
+    ("namespace", Kind::Text),
+    ("workload_kind", Kind::Text),
+    ("workload_name", Kind::Text),
+    ("container", Kind::Text),
+    ("kind", Kind::Text),
+    ("digest", Kind::Bytes),
+    ("subject", Kind::Text),
+    ("detail", Kind::Text),
+    ("first_seen", Kind::Integer),
+    ("last_seen", Kind::Integer),
+    ("count", Kind::Integer),
+];
+
 impl Store {
     /// Adds what was seen to the inventory: what is known already is counted.
     pub async fn put_activities(&self, seen: &[NewActivity]) -> Result<()> {
@@ -64,42 +78,43 @@ impl Store {
             let sum = sums.entry(key).or_insert((new.at, new.at, 0));
             *sum = (sum.0.min(new.at), sum.1.max(new.at), sum.2.saturating_add(new.count));
         }
+        let rows = sums.into_iter().map(
+            |((namespace, workload_kind, workload_name, container, kind, subject, detail), sum)| {
+                let digest = Sha256::new()
+                    .chain_update((subject.len() as u64).to_le_bytes())
+                    .chain_update(subject)
+                    .chain_update(&detail)
+                    .finalize()
+                    .to_vec();
+                vec![
+                    namespace.into(),
+                    workload_kind.into(),
+                    workload_name.into(),
+                    container.into(),
+                    word(&kind),
+                    digest.into(),
+                    subject.into(),
+                    detail.into(),
+                    sum.0.into(),
+                    sum.1.into(),
+                    sum.2.into(),
+                ]
+            },
+        );
         let mut connection = self.database.begin().await?;
-        for ((namespace, workload_kind, workload_name, container, kind, subject, detail), sum) in sums {
-            let digest = Sha256::new()
-                .chain_update((subject.len() as u64).to_le_bytes())
-                .chain_update(subject)
-                .chain_update(&detail)
-                .finalize()
-                .to_vec();
-            let values: Vec<Value> = vec![
-                namespace.into(),
-                workload_kind.into(),
-                workload_name.into(),
-                container.into(),
-                word(&kind),
-                digest.into(),
-                subject.into(),
-                detail.into(),
-                sum.0.into(),
-                sum.1.into(),
-                sum.2.into(),
-            ];
-            connection
-                .execute(
-                    "INSERT INTO activity (namespace, workload_kind, workload_name, container, kind, digest, subject,
-                       detail, first_seen, last_seen, count)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-                     ON CONFLICT (namespace, workload_kind, workload_name, container, kind, digest) DO UPDATE SET
-                       first_seen = CASE WHEN excluded.first_seen < activity.first_seen
-                         THEN excluded.first_seen ELSE activity.first_seen END,
-                       last_seen = CASE WHEN excluded.last_seen > activity.last_seen
-                         THEN excluded.last_seen ELSE activity.last_seen END,
-                       count = activity.count + excluded.count",
-                    values,
-                )
-                .await?;
-        }
+        connection
+            .insert_many(
+                "activity",
+                COLUMNS,
+                "ON CONFLICT (namespace, workload_kind, workload_name, container, kind, digest) DO UPDATE SET
+                   first_seen = CASE WHEN excluded.first_seen < activity.first_seen
+                     THEN excluded.first_seen ELSE activity.first_seen END,
+                   last_seen = CASE WHEN excluded.last_seen > activity.last_seen
+                     THEN excluded.last_seen ELSE activity.last_seen END,
+                   count = activity.count + excluded.count",
+                rows.collect(),
+            )
+            .await?;
         connection.commit().await
     }
 

@@ -211,6 +211,7 @@ impl Store {
                 break;
             }
         }
+        snapshot.commit().await?;
         if verified.entries != counted {
             verified.broken = Some(AuditBreak {
                 seq: verified.entries + 1,

@@ -118,6 +118,7 @@ impl Store {
                 after = key.collect::<Result<_>>()?;
             }
         }
+        snapshot.commit().await?;
         write(&mut file, path, &Line::End { rows }).await?;
         let durable = async {
             file.flush().await?;

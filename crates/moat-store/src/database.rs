@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
@@ -84,7 +85,12 @@ impl Database {
             .max_connections(1)
             .acquire_timeout(ACQUIRE_DEADLINE)
             .connect_with(options.clone())
-            .await?;
+            .await
+            .map_err(|error| match std::fs::OpenOptions::new().append(true).open(path) {
+                // SQLite only says that it cannot open it.
+                Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly,
+                _ => error.into(),
+            })?;
         let readers = SqlitePoolOptions::new()
             .max_connections(SQLITE_READERS)
             .acquire_timeout(ACQUIRE_DEADLINE)
@@ -108,7 +114,7 @@ impl Database {
         deadline(async {
             Ok(match self {
                 Self::Sqlite { writer, .. } => {
-                    Connection::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
+                    Connection::Sqlite(SqliteTransaction::begin(writer, "BEGIN IMMEDIATE").await?)
                 }
                 Self::Postgres(pool) => Connection::Postgres(pool.begin().await?),
             })
@@ -120,7 +126,9 @@ impl Database {
     pub async fn snapshot(&self) -> Result<Connection> {
         deadline(async {
             Ok(match self {
-                Self::Sqlite { readers, .. } => Connection::Sqlite(readers.begin().await?),
+                Self::Sqlite { readers, .. } => {
+                    Connection::Sqlite(SqliteTransaction::begin(readers, "BEGIN").await?)
+                }
                 Self::Postgres(pool) => Connection::Postgres(
                     pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
                 ),
@@ -170,10 +178,40 @@ impl Database {
     }
 }
 
+/// A transaction of SQLite. sqlx counts transactions itself, and miscounts when SQLite has ended one because the disk is full;
+/// so a connection whose transaction was not committed is closed, not used again.
+#[derive(Debug)]
+pub(crate) struct SqliteTransaction {
+    connection: PoolConnection<Sqlite>,
+    open: bool,
+}
+
+impl SqliteTransaction {
+    async fn begin(pool: &SqlitePool, statement: &'static str) -> Result<Self> {
+        let mut transaction = Self { connection: pool.acquire().await?, open: true };
+        sqlx::query(statement).execute(&mut *transaction.connection).await?;
+        Ok(transaction)
+    }
+
+    async fn commit(mut self) -> Result<()> {
+        sqlx::query("COMMIT").execute(&mut *self.connection).await?;
+        self.open = false;
+        Ok(())
+    }
+}
+
+impl Drop for SqliteTransaction {
+    fn drop(&mut self) {
+        if self.open {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
 /// An open transaction; dropped without [`Connection::commit`] it never was.
 #[derive(Debug)]
 pub(crate) enum Connection {
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Sqlite(SqliteTransaction),
     Postgres(sqlx::Transaction<'static, Postgres>),
 }
 
@@ -182,7 +220,7 @@ impl Connection {
         deadline(async {
             Ok(match self {
                 Self::Sqlite(tx) => bind!(sqlx::query::<Sqlite>(sql), values)
-                    .fetch_all(&mut **tx)
+                    .fetch_all(&mut *tx.connection)
                     .await?
                     .into_iter()
                     .map(Row::Sqlite)
@@ -205,9 +243,10 @@ impl Connection {
     pub async fn execute(&mut self, sql: impl SqlSafeStr, values: Vec<Value>) -> Result<u64> {
         deadline(async {
             Ok(match self {
-                Self::Sqlite(tx) => {
-                    bind!(sqlx::query::<Sqlite>(sql), values).execute(&mut **tx).await?.rows_affected()
-                }
+                Self::Sqlite(tx) => bind!(sqlx::query::<Sqlite>(sql), values)
+                    .execute(&mut *tx.connection)
+                    .await?
+                    .rows_affected(),
                 Self::Postgres(tx) => {
                     bind!(sqlx::query::<Postgres>(sql), values).execute(&mut **tx).await?.rows_affected()
                 }

@@ -132,6 +132,7 @@ impl Store {
                 vec![set.into()],
             )
             .await?;
+        snapshot.commit().await?;
         let mut changes = PolicyChanges {
             set: newest.map_or(Ok(0), |row| row.get("value"))?,
             upserts: vec![],

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::database::{Row, Value, json, word};
+use crate::database::{Kind, Row, Value, json, word};
 use crate::{Change, Result, Store};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,29 +61,42 @@ impl Store {
         let mut statuses: Vec<_> =
             statuses.iter().filter(|status| enforcers.contains(&&status.enforcer_id)).collect();
         statuses.sort_by_key(|status| (&status.enforcer_id, &status.policy));
-        for status in statuses {
-            connection
-                .execute(
-                    "INSERT INTO policy_status (enforcer_id, policy, revision, state, reasons, containers)
-                     VALUES ($1, $2, $3, $4, $5, $6)
-                     ON CONFLICT (policy, enforcer_id) DO UPDATE SET revision = excluded.revision,
-                       state = excluded.state, reasons = excluded.reasons, containers = excluded.containers",
-                    vec![
-                        (&status.enforcer_id).into(),
-                        (&status.policy).into(),
-                        status.revision.into(),
-                        word(&status.state),
-                        json(&status.reasons)?,
-                        status.containers.into(),
-                    ],
-                )
-                .await?;
-        }
+        statuses.dedup_by_key(|status| (&status.enforcer_id, &status.policy));
+        let rows = statuses.into_iter().map(row).collect::<Result<_>>()?;
+        connection
+            .insert_many(
+                "policy_status",
+                COLUMNS,
+                "ON CONFLICT (policy, enforcer_id) DO UPDATE SET revision = excluded.revision,
+                   state = excluded.state, reasons = excluded.reasons, containers = excluded.containers",
+                rows,
+            )
+            .await?;
         connection.notify(Change::Enforcers.to_string()).await?;
         connection.commit().await?;
         self.feed.publish(Change::Enforcers);
         Ok(())
     }
+}
+
+const COLUMNS: &[(&str, Kind)] = &[
+    ("enforcer_id", Kind::Text),
+    ("policy", Kind::Text),
+    ("revision", Kind::Integer),
+    ("state", Kind::Text),
+    ("reasons", Kind::Text),
+    ("containers", Kind::Integer),
+];
+
+fn row(status: &PolicyStatus) -> Result<Vec<Value>> {
+    Ok(vec![
+        (&status.enforcer_id).into(),
+        (&status.policy).into(),
+        status.revision.into(),
+        word(&status.state),
+        json(&status.reasons)?,
+        status.containers.into(),
+    ])
 }
 
 fn status(row: &Row) -> Result<PolicyStatus> {

@@ -53,9 +53,9 @@ async fn postgres_may_go_and_come_back() {
     for crash in [false, true] {
         let before = here.newest_event().await.unwrap();
         if crash {
-            server.crash().unwrap()
+            server.crash().unwrap();
         } else {
-            server.stop().unwrap()
+            server.stop().unwrap();
         }
         let lost = event();
         let refused = here.insert_events(vec![lost.clone()]).await;

@@ -28,7 +28,7 @@ fn events(event_type: &str, count: usize, at: Timestamp) -> Vec<NewEvent> {
 }
 
 fn days_ago(days: i64) -> Timestamp {
-    Timestamp::now() - SignedDuration::from_hours(days * 24)
+    Timestamp::now() - SignedDuration::from_hours(days * 24) - SignedDuration::from_mins(1)
 }
 
 async fn found(store: &Store, event_type: EventType) -> usize {
