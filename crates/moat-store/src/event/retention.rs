@@ -24,7 +24,7 @@ const STATISTICS: SignedDuration = SignedDuration::from_hours(400 * 24);
 pub struct Keep {
     pub days: u32,
     /// At most this many; the oldest go first.
-    pub events: u64,
+    pub max_rows: u64,
 }
 
 /// How much is kept.
@@ -40,7 +40,7 @@ pub struct Retention {
 impl Default for Retention {
     /// Thirty days; ten million events of each type.
     fn default() -> Self {
-        Self { default: Keep { days: 30, events: 10_000_000 }, types: BTreeMap::new() }
+        Self { default: Keep { days: 30, max_rows: 10_000_000 }, types: BTreeMap::new() }
     }
 }
 
@@ -81,7 +81,7 @@ impl Store {
             let keep = retention.of(event_type);
             purged.events += self.purge(event_type, Some(before(keep.days)), u64::MAX).await?;
             let left = self.stored_events().await?.get(&event_type).copied().unwrap_or(stored);
-            let excess = u64::try_from(left).unwrap_or_default().saturating_sub(keep.events);
+            let excess = u64::try_from(left).unwrap_or_default().saturating_sub(keep.max_rows);
             purged.events += self.purge(event_type, None, excess).await?;
         }
         self.forget_empty_blocks().await?;

@@ -53,9 +53,9 @@ async fn old_events_go_by_type(Fresh { store, .. }: Fresh) {
     {
         store.insert_events(events(event_type, 700, days_ago(days))).await.unwrap();
     }
-    let mut retention = Retention { default: Keep { days: 30, events: 1_000_000 }, ..Retention::default() };
+    let mut retention = Retention { default: Keep { days: 30, max_rows: 1_000_000 }, ..Retention::default() };
     assert_eq!(store.maintain(&retention).await.unwrap().events, 0);
-    retention.types.insert(EventType::FileAccess, Keep { days: 10, events: 1_000_000 });
+    retention.types.insert(EventType::FileAccess, Keep { days: 10, max_rows: 1_000_000 });
     assert_eq!(store.maintain(&retention).await.unwrap().events, 700);
     assert_eq!(found(&store, EventType::FileAccess).await, 700);
     assert_eq!(found(&store, EventType::ProcessExec).await, 1_400);
@@ -69,7 +69,7 @@ async fn old_events_go_by_type(Fresh { store, .. }: Fresh) {
 async fn the_oldest_go_where_there_are_too_many(Fresh { store, .. }: Fresh) {
     store.insert_events(events("FileAccess", 3_000, days_ago(2))).await.unwrap();
     store.insert_events(events("ProcessExec", 3_000, days_ago(1))).await.unwrap();
-    let retention = Retention { default: Keep { days: 30, events: 1_000 }, ..Retention::default() };
+    let retention = Retention { default: Keep { days: 30, max_rows: 1_000 }, ..Retention::default() };
     store.maintain(&retention).await.unwrap();
     for event_type in [EventType::FileAccess, EventType::ProcessExec] {
         let left = found(&store, event_type).await;
@@ -84,7 +84,7 @@ async fn days_that_are_over_go_at_once(Fresh { store, .. }: Fresh) {
     let batch = events("FileAccess", 600, days_ago(1));
     store.insert_events(batch.clone()).await.unwrap();
     store.insert_events(events("FileAccess", 600, days_ago(0))).await.unwrap();
-    let retention = Retention { default: Keep { days: 0, events: 1_000_000 }, ..Retention::default() };
+    let retention = Retention { default: Keep { days: 0, max_rows: 1_000_000 }, ..Retention::default() };
     store.maintain(&retention).await.unwrap();
     assert_eq!(
         (found(&store, EventType::FileAccess).await, stored(&store, EventType::FileAccess).await),
