@@ -13,8 +13,10 @@ mod live;
 mod metrics;
 pub mod notify;
 mod serve;
+mod upkeep;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use moat_store::{Actor, Store, StoreError};
@@ -160,6 +162,8 @@ pub async fn start(config: Config, cancel: CancellationToken) -> Result<Started,
     let (watch, newest) = (console.store().watch(), console.store().newest_event().await?);
     let live = console.clone();
     tasks.spawn(async move { live.live().run(live.store(), watch, newest, live.cancel()).await });
+    let upkeep = console.clone();
+    tasks.spawn(async move { upkeep::run(upkeep.store(), upkeep.cancel()).await });
     let listen = serve::start(&console, &config, &mut tasks)?;
     let url = config.url(listen);
     let setup_link = if SetupLink::is_needed(console.store()).await? {
@@ -175,6 +179,12 @@ pub async fn start(config: Config, cancel: CancellationToken) -> Result<Started,
 /// themselves: it is in no server's log.
 pub fn setup_url(url: &str, secret: &str) -> String {
     format!("{}/setup#{secret}", url.trim_end_matches('/'))
+}
+
+/// Fills the empty store that `config` names from a backup; returns the number of rows.
+pub async fn restore(config: &Config, backup: &Path) -> Result<u64, ConsoleError> {
+    config.prepare()?;
+    Ok(Store::restore(&config.store_url()?, backup).await?)
 }
 
 /// [`start`], then [`Started::wait`].

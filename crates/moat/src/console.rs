@@ -21,6 +21,11 @@ use options::{AuditCommand, ConsoleCommand, TokenCommand, UserCommand};
 pub async fn run(options: &ConsoleOptions, json: bool) -> anyhow::Result<Outcome> {
     let config = options.config()?;
     let Some(command) = &options.command else { return serve(config).await };
+    if let ConsoleCommand::Restore { file } = command {
+        let rows = moat_console::restore(&config, file).await?;
+        output::note(&format!("{rows} rows are restored"));
+        return Ok(Outcome::Ok);
+    }
     let url = config.url(config.listen);
     let console = Console::open(&config, CancellationToken::new()).await?;
     let outcome = match command {
@@ -49,6 +54,13 @@ pub async fn run(options: &ConsoleOptions, json: bool) -> anyhow::Result<Outcome
             output::text(&format!("{}\n", setup_url(&url, secret.reveal())))?;
             Outcome::Ok
         }
+        ConsoleCommand::Backup { file } => {
+            let rows = console.store().backup(file).await?;
+            output::note(&format!("{rows} rows are in {}", file.display()));
+            Outcome::Ok
+        }
+        // Answered above, for it must not open the store first.
+        ConsoleCommand::Restore { .. } => Outcome::Ok,
         ConsoleCommand::Audit { command: AuditCommand::Verify } => {
             let found = AuditVerification::from(console.store().verify_audit().await?);
             if json {

@@ -153,6 +153,20 @@ impl Default for Retention {
     }
 }
 
+impl From<RetentionLimit> for moat_store::Keep {
+    fn from(limit: RetentionLimit) -> moat_store::Keep {
+        moat_store::Keep { days: limit.days, max_rows: limit.max_rows }
+    }
+}
+
+impl From<Retention> for moat_store::Retention {
+    fn from(retention: Retention) -> moat_store::Retention {
+        let types =
+            retention.types.into_iter().map(|(event_type, limit)| (event_type, limit.into())).collect();
+        moat_store::Retention { default: retention.default.into(), types }
+    }
+}
+
 impl SettingValue for Retention {
     const KEY: &'static str = "retention";
 

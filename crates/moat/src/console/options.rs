@@ -60,6 +60,13 @@ pub enum ConsoleCommand {
         #[command(subcommand)]
         command: UserCommand,
     },
+    /// Write everything but sessions to a new file, while the console goes on
+    #[command(after_help = "\
+The file is for its owner alone. It does not hold console.key, without which the authority and the notifiers'
+secrets in it cannot be used: keep a copy of that elsewhere.")]
+    Backup { file: PathBuf },
+    /// Fill an empty store from a backup; a backup from SQLite fits PostgreSQL, and the other way round
+    Restore { file: PathBuf },
     /// The audit log
     Audit {
         #[command(subcommand)]

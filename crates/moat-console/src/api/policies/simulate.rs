@@ -165,7 +165,7 @@ impl Workloads {
     fn observed(&self, activity: Activity) -> Option<Recorded> {
         let attempt: Attempt = serde_json::from_value(activity.detail).ok()?;
         let key = [activity.namespace, activity.workload_kind, activity.workload_name, activity.container];
-        let workload = self.by_name.get(&key).map(Arc::clone).unwrap_or_else(|| {
+        let workload = self.by_name.get(&key).cloned().unwrap_or_else(|| {
             let [namespace, kind, name, container] = key;
             let container_id = format!("{namespace}/{kind}/{name}/{container}");
             Arc::new(Workload { namespace, kind, name, container, container_id, ..Workload::default() })
