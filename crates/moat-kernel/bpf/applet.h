@@ -59,15 +59,17 @@ static long applet_byte(u32 i, struct applet_bytes *a)
 	}
 	return 0;
 }
+LOOP_BODY(applet_byte, struct applet_bytes)
 
 static long applet_piece(u32 i, struct applet_bytes *a)
 {
 	u32 length = read_piece(a->slot);
 	if (!length)
 		return 1;
-	bpf_loop(length, applet_byte, a, 0);
+	LOOP(length, applet_byte, a);
 	return a->facts->scan.found || !a->facts->strings_left;
 }
+LOOP_BODY(applet_piece, struct applet_bytes)
 
 /* Whether the execution is that of an applet. Its name is then in the slot's second path buffer, its length in the scan. */
 __noinline u32 find_applet(u32 slot)
@@ -82,7 +84,7 @@ __noinline u32 find_applet(u32 slot)
 	__builtin_memset(&f->scan, 0, sizeof(f->scan));
 	begin_reading(f);
 	if (f->strings_left)
-		bpf_loop(PIECES, applet_piece, &a, 0);
+		LOOP(PIECES, applet_piece, &a);
 	if (f->strings_left && !f->scan.found) {
 		count(COUNTER_UNREADABLE);
 		f->unjudged = 1;

@@ -50,6 +50,7 @@ static long run_step(u32 i, struct run *r)
 	}
 	return 0;
 }
+LOOP_BODY(run_step, struct run)
 
 static __always_inline bool open_run(struct run *r, struct facts *f, u64 key)
 {
@@ -77,7 +78,7 @@ __noinline u32 run_automaton(u32 slot, u64 key, u32 state, u32 offset, u32 lengt
 	r.bytes = buffer->bytes + (offset & (PATH_LIMIT - 1));
 	f->run.state = state == FROM_START ? r.automaton->start : state;
 	f->run.strings = arguments ? f->strings_left : 0;
-	bpf_loop((length + BYTES_A_STEP - 1) / BYTES_A_STEP, run_step, &r, 0);
+	LOOP((length + BYTES_A_STEP - 1) / BYTES_A_STEP, run_step, &r);
 	if (arguments)
 		f->strings_left = f->run.strings;
 	return f->run.state;

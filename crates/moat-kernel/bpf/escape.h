@@ -60,12 +60,13 @@ static long escape_step(u32 i, struct escape *e)
 	f->enforced = rank;
 	return 1;
 }
+LOOP_BODY(escape_step, struct escape)
 
 static __always_inline void escape_by(struct escape *e, struct lists *found)
 {
 	e->offset = found->match_offset;
 	if (found->match_count)
-		bpf_loop(found->match_count, escape_step, e, 0);
+		LOOP(found->match_count, escape_step, e);
 }
 
 static __always_inline void escape_from(struct escape *e, struct selection *found)

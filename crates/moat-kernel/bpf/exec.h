@@ -20,6 +20,7 @@ static long argument_piece(u32 i, struct argument_run *a)
 	a->state = run_automaton(a->slot, a->key, a->state, 0, length);
 	return !a->state || !a->facts->strings_left;
 }
+LOOP_BODY(argument_piece, struct argument_run)
 
 /* Notes which argument expressions of one automaton match; 1 where the arguments could not be read. Each argument has a
  * NUL behind it; the automaton takes a NUL as the space that joins them, and the last one is left out. */
@@ -31,7 +32,7 @@ __noinline u32 match_arguments(u32 slot, u64 key)
 	struct argument_run a = { .facts = f, .key = key, .slot = slot, .state = FROM_START };
 	begin_reading(f);
 	if (f->strings_left)
-		bpf_loop(PIECES, argument_piece, &a, 0);
+		LOOP(PIECES, argument_piece, &a);
 	if (a.state && f->strings_left)
 		return 1;
 	end_automaton(slot, key, a.state);
@@ -66,6 +67,7 @@ static long copy_piece(u32 i, struct copy *c)
 	c->end += length;
 	return 0;
 }
+LOOP_BODY(copy_piece, struct copy)
 
 struct strings {
 	const char *bytes;
@@ -78,6 +80,7 @@ static long string_byte(u32 i, struct strings *s)
 	s->end = i + 1;
 	return !s->bytes[i & (2 * ARGUMENTS_KEPT - 1)] && !--s->left;
 }
+LOOP_BODY(string_byte, struct strings)
 
 /* Copies the first arguments of an execution to where the record is at `from`; how many bytes, and in the record how many
  * there are at least. */
@@ -91,9 +94,9 @@ __noinline u32 append_arguments(u32 slot, u32 from)
 		return 0;
 	struct copy c = { .facts = f, .from = buffer->bytes, .to = out->bytes + from, .slot = slot };
 	begin_reading(f);
-	bpf_loop(ARGUMENTS_KEPT / PIECE + 1, copy_piece, &c, 0);
+	LOOP(ARGUMENTS_KEPT / PIECE + 1, copy_piece, &c);
 	struct strings s = { .bytes = out->bytes + from, .left = f->arguments_count };
-	bpf_loop(c.end < ARGUMENTS_KEPT ? c.end : ARGUMENTS_KEPT, string_byte, &s, 0);
+	LOOP(c.end < ARGUMENTS_KEPT ? c.end : ARGUMENTS_KEPT, string_byte, &s);
 	bool all = !s.left || (f->arguments_end && s.end == f->arguments_end - f->arguments_start);
 	out->head.arguments_total = all ? s.end : s.end + 1;
 	return s.end;
@@ -187,14 +190,16 @@ static long naming_byte(u32 i, struct naming *n)
 		scan->offset = offset < scan->length && byte == (u8)n->name[offset & 255] ? offset + 1 : NOT_THIS_NAME;
 	return 0;
 }
+LOOP_BODY(naming_byte, struct naming)
 
 static long naming_piece(u32 i, struct naming *n)
 {
 	u32 length = read_piece(n->slot);
 	if (length)
-		bpf_loop(length, naming_byte, n, 0);
+		LOOP(length, naming_byte, n);
 	return !length || n->facts->scan.found;
 }
+LOOP_BODY(naming_piece, struct naming)
 
 /* Whether the base name of a file is that of an argument of the current task. */
 __noinline u32 named_by_argument(u32 slot, u64 dentry)
@@ -211,7 +216,7 @@ __noinline u32 named_by_argument(u32 slot, u64 dentry)
 	f->scan.length = BPF_CORE_READ(own, len);
 	bpf_probe_read_kernel(name->bytes, 256, BPF_CORE_READ(own, name));
 	begin_reading(f);
-	bpf_loop(PIECES, naming_piece, &n, 0);
+	LOOP(PIECES, naming_piece, &n);
 	return f->scan.found;
 }
 

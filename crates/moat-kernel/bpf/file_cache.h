@@ -26,7 +26,7 @@ struct names {
 	struct lists object;     /* rules that name this very file */
 	struct lists base;       /* of programs: by base name */
 	u32 rules;               /* how many in all */
-	u32 pad;
+	u32 operations;          /* that they speak about: of any other nothing is to be judged */
 };
 
 struct {
@@ -90,29 +90,28 @@ static __always_inline void name_key(struct name_key *key, struct dentry *dentry
 	key->objects = changes_of_objects();
 }
 
-/* What is known of the file by this name now. What is kept is never changed, only replaced: it is read without a lock. */
-static __always_inline struct names *recall(struct inode *inode, struct dentry *dentry, struct vfsmount *mount, u32 profile)
+/* Whether what is kept with a file is about this name, and still so. It is never changed, only replaced: it is read
+ * without a lock. */
+static __always_inline bool holds_now(struct names *known, struct dentry *dentry, struct vfsmount *mount, u32 profile)
 {
-	struct names *known = bpf_inode_storage_get(&known_files, inode, NULL, 0);
-	if (!known || known->key.profile != profile || known->key.dentry != (u64)dentry)
-		return NULL;
+	if (known->key.profile != profile || known->key.dentry != (u64)dentry)
+		return false;
 	if (known->key.parent != (u64)dentry->d_parent || known->key.mount != (u64)mount)
-		return NULL;
+		return false;
 	if (known->key.hash != dentry->d_name.hash || known->key.length != dentry->d_name.len)
-		return NULL;
-	if (known->key.renames != renames() || known->key.mounts != mounts() || known->key.objects != changes_of_objects())
-		return NULL;
-	return known;
+		return false;
+	return known->key.renames == renames() && known->key.mounts == mounts() && known->key.objects == changes_of_objects();
 }
 
 /* A file with more than one name is not kept: its other names come and go without a rename. */
-static __always_inline void remember(struct inode *inode, struct names *names)
+static __always_inline void remember(struct inode *inode, struct names *names, u32 replaced)
 {
 	if ((names->key.renames | names->key.mounts) & 1)
 		return;
 	if (inode->i_nlink != 1 && (inode->i_mode & S_IFMT) != S_IFDIR)
 		return;
-	bpf_inode_storage_delete(&known_files, inode);
+	if (replaced)
+		bpf_inode_storage_delete(&known_files, inode);
 	bpf_inode_storage_get(&known_files, inode, names, BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 

@@ -42,13 +42,14 @@ static long member_step(u32 i, struct membership *m)
 	}
 	return 0;
 }
+LOOP_BODY(member_step, struct membership)
 
 static __always_inline bool listed(void *list, u32 offset, u32 length, u32 rank)
 {
 	struct membership m = { .list = list, .offset = offset, .rank = rank };
 	if (!length)
 		return false;
-	bpf_loop(length, member_step, &m, 0);
+	LOOP(length, member_step, &m);
 	return m.found;
 }
 
@@ -107,11 +108,14 @@ static long search_step(u32 i, struct search *s)
 	if (!entry)
 		return 1;
 	u32 rank = *entry & ~ENTRY_NEEDS_NAME;
-	if (rank >= f->enforced && rank >= f->audited)
+	if (rank >= f->enforced && rank >= f->audited) {
+		f->spoken_of = ANY_OPERATION;
 		return 1;
+	}
 	struct rule *rule = bpf_map_lookup_elem(s->rules, &rank);
 	if (!rule)
 		return 1;
+	f->spoken_of |= rule->operations ? rule->operations : ANY_OPERATION;
 	bool enforced = rule->flags & RULE_ENFORCED;
 	if (rank >= (enforced ? f->enforced : f->audited))
 		return 0;
@@ -128,12 +132,13 @@ static long search_step(u32 i, struct search *s)
 		f->audited = rank;
 	return 0;
 }
+LOOP_BODY(search_step, struct search)
 
 static __always_inline void consider(struct search *s, u32 offset, u32 length)
 {
 	s->offset = offset;
 	if (length)
-		bpf_loop(length, search_step, s, 0);
+		LOOP(length, search_step, s);
 }
 
 /* Considers the rules that the name in f->found leads to. */
@@ -268,6 +273,7 @@ static long ancestor_step(u32 i, struct lineage *l)
 	l->parent = BPF_CORE_READ(parent, real_parent);
 	return l->parent == parent;
 }
+LOOP_BODY(ancestor_step, struct lineage)
 
 /* Which sets of ancestors apply to the current task: its ancestors in the same container. */
 __noinline u64 ancestor_sets(u32 slot, u32 profile, u32 needs)
@@ -280,7 +286,7 @@ __noinline u64 ancestor_sets(u32 slot, u32 profile, u32 needs)
 		return 0;
 	l.own = cgroup_of(task);
 	l.parent = BPF_CORE_READ(task, real_parent);
-	bpf_loop(ANCESTORS, ancestor_step, &l, 0);
+	LOOP(ANCESTORS, ancestor_step, &l);
 	return l.sets;
 }
 

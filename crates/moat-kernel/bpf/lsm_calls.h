@@ -103,6 +103,7 @@ static long call_step(u32 i, struct call_search *s)
 	}
 	return s->enforced != NONE && s->audited != NONE;
 }
+LOOP_BODY(call_step, struct call_search)
 
 /* Sends a record with the acting program, its parent's and the working directory, where buffers are free. */
 static __noinline int report_actor(struct record *r)
@@ -157,7 +158,7 @@ static __noinline int judge_number(struct container *c, u64 cgroup, u32 kind, u3
 	s.list = bpf_map_lookup_elem(&rule_lists, &profile);
 	if (!s.rules || !s.list)
 		return 0;
-	bpf_loop(found->match_count, call_step, &s, 0);
+	LOOP(found->match_count, call_step, &s);
 
 	u32 outcome = OUTCOME_ALLOWED;
 	if (s.enforced != NONE) {

@@ -19,6 +19,7 @@ struct access {
 	u64 cgroup;
 	u32 operations;
 	u32 told;                /* what is allowed was told when the file was opened */
+	u32 kept;                /* something is kept with the file, now or from before */
 };
 
 static __noinline int report_file(struct task_struct *task, u32 slot, u64 dentry, u64 mount)
@@ -123,13 +124,15 @@ static __noinline int judge_with(struct access *a, struct dentry *dentry, struct
 		name_key(&names->key, dentry, a->mount, f->profile);
 		find_names(slot, OLD_NAME, TEXT_FILE, address, mount);
 		find_on_volume(slot, OLD_NAME, TEXT_FILE, address, mount);
-		if (dentry->d_inode)
-			remember(dentry->d_inode, names);
 	}
-	if (!names->rules)
-		return 0;
-	find_actor(f, slot);
-	consider_names(slot, OLD_NAME);
+	if (names->rules) {
+		find_actor(f, slot);
+		consider_names(slot, OLD_NAME);
+	}
+	if (!known && dentry->d_inode) {
+		names->operations = f->spoken_of;
+		remember(dentry->d_inode, names, a->kept);
+	}
 	return conclude(a, slot, address, mount);
 }
 
@@ -138,8 +141,11 @@ static __noinline int judge_access(struct access *a, struct dentry *dentry)
 {
 	if (!a || !dentry || !a->container)
 		return 0;
-	struct names *known = recall(dentry->d_inode, dentry, a->mount, a->container->profile);
-	if (known && !known->rules)
+	struct names *known = bpf_inode_storage_get(&known_files, dentry->d_inode, NULL, 0);
+	a->kept = known != NULL;
+	if (known && !holds_now(known, dentry, a->mount, a->container->profile))
+		known = NULL;
+	if (known && !(known->operations & a->operations))
 		return 0;
 	u32 slot = take_slot();
 	if (slot == NO_SLOT)
@@ -164,8 +170,8 @@ static __always_inline bool opened_by_kernel(struct file *file)
 {
 	if (file->f_path.dentry->d_inode != file->f_inode)
 		return true;
-	struct mount *mount = (struct mount *)real_mount((u64)file->f_path.mnt);
-	return (s64)BPF_CORE_READ(mount, mnt_ns) == MOUNTED_NOWHERE;
+	u64 mount = real_mount((u64)file->f_path.mnt);
+	return (s64)FIELD(mount, mount, mnt_ns) == MOUNTED_NOWHERE;
 }
 
 static __always_inline u32 opened_for(struct file *file)

@@ -9,6 +9,7 @@
 #include "maps.h"
 #include "scratch.h"
 #include "scope.h"
+#include "loop.h"
 #include "path.h"
 #include "automaton.h"
 #include "judge.h"

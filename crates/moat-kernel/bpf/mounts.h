@@ -38,6 +38,7 @@ static long mount_step(u32 i, struct mount_search *m)
 	m->found = (u64)BPF_CORE_READ(mount, mnt.mnt_sb) == m->system;
 	return m->found;
 }
+LOOP_BODY(mount_step, struct mount_search)
 
 /* The mount of a file system that comes after `vfsmount` in the namespace of the current task, the first one after 0;
  * 0 where there is none. */
@@ -54,6 +55,6 @@ __noinline u64 next_mount(u64 vfsmount, u64 system)
 		if ((u64)BPF_CORE_READ(root, mnt.mnt_sb) == system)
 			return m.mount + inner;
 	}
-	bpf_loop(MOUNTS, mount_step, &m, 0);
+	LOOP(MOUNTS, mount_step, &m);
 	return m.found ? m.mount + inner : 0;
 }

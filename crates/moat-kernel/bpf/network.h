@@ -87,11 +87,12 @@ static long port_step(u32 i, struct port_scan *scan)
 	}
 	return 0;
 }
+LOOP_BODY(port_step, struct port_scan)
 
 static __always_inline bool port_listed(void *list, u32 offset, u32 pairs, u32 port)
 {
 	struct port_scan scan = { .list = list, .offset = offset, .port = port };
-	bpf_loop(pairs, port_step, &scan, 0);
+	LOOP(pairs, port_step, &scan);
 	return scan.found;
 }
 
@@ -128,6 +129,7 @@ static long connection_step(u32 i, struct connection *c)
 		c->audited = rank;
 	return 0;
 }
+LOOP_BODY(connection_step, struct connection)
 
 /* An IPv4 address written as IPv6 is that IPv4 address. */
 static __always_inline void unmap_address(struct peer *p)
@@ -170,7 +172,7 @@ static __noinline int judge_connection(struct peer *p, struct container *c, u64 
 		return 1;
 	s.lists = *found;
 	s.protocol_bit = protocol_bit(p);
-	bpf_loop(s.lists.match_count, connection_step, &s, 0);
+	LOOP(s.lists.match_count, connection_step, &s);
 	if (s.enforced == NONE && s.audited == NONE)
 		return 1;
 

@@ -72,6 +72,7 @@ static long walk_step(u32 i, struct walk *w)
 	w->dentry = parent;
 	return 0;
 }
+LOOP_BODY(walk_step, struct walk)
 
 static __always_inline u64 real_mount(u64 vfsmount)
 {
@@ -92,7 +93,7 @@ __noinline u32 path_walk(u64 dentry, u64 vfsmount, u32 which)
 	struct walk w = { .dentry = dentry, .offset = PATH_LIMIT, .bytes = buffer->bytes };
 	if (vfsmount)
 		w.mount = real_mount(vfsmount);
-	bpf_loop(PATH_DEPTH, walk_step, &w, 0);
+	LOOP(PATH_DEPTH, walk_step, &w);
 	if (w.offset == PATH_LIMIT) {
 		w.offset = PATH_LIMIT - 1;
 		buffer->bytes[PATH_LIMIT - 1] = '/';

@@ -8,7 +8,7 @@ struct settings {
 	u8 signals_from_cgroups;  /* cgroup programs may send signals here; else the agent kills */
 	u8 judged_before;         /* an LSM program has judged what the tracepoint of executions sees */
 	u8 page_bits;            /* of the size of a page of memory */
-	u8 pad;
+	u8 without_loop;         /* the kernel has no bpf_loop */
 };
 const volatile struct settings settings = { .cgroup_v1_controller = -1, .page_bits = 12 };
 

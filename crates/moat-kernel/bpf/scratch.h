@@ -85,6 +85,7 @@ struct facts {
 		u32 found;
 	} scan;
 	u32 operations;             /* of a file access, bit 1 << enum operation */
+	u32 spoken_of;              /* operations of the rules that were considered */
 	u32 enforced, audited;      /* best ranks so far */
 	struct selection found;     /* by the name that is judged now */
 	struct lists name;          /* by the base name of a program */

@@ -43,7 +43,11 @@ impl Guard {
     pub fn load(config: &DriverConfig, sink: Sink, held: SyncSender<Held>) -> Result<Guard, LoadError> {
         let loaded = load(
             &[EXEC, CALLS, OUTGOING, ARRIVING].concat(),
-            Settings { v1_controller: config.v1_controller, ..Settings::default() },
+            Settings {
+                v1_controller: config.v1_controller,
+                without_loop: config.without_loop,
+                ..Settings::default()
+            },
             None,
         )?;
         let programs = Programs::start(loaded, EXEC, config, None, sink.clone(), held)?;

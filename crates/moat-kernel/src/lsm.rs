@@ -13,7 +13,7 @@ use moat_policy::RuleSet;
 use crate::driver::{ApplyError, Driver, Held, Inherited};
 use crate::guard::{ARRIVING, CALLS, EXEC, OUTGOING};
 use crate::programs::attempt;
-use crate::programs::calls;
+use crate::programs::demand;
 use crate::programs::features::Features;
 use crate::programs::layout::Settings;
 use crate::programs::object::layout;
@@ -26,9 +26,6 @@ pub(crate) const REQUIRED: &[&str] =
     &["moat_lsm_exec", "moat_lsm_open", "moat_lsm_map_code", "moat_lsm_protect_code"];
 /// What no rule has to ask for, and is at no hook of the LSM.
 pub(crate) const MOVES: &[&str] = &["moat_tamper_move"];
-/// Attached while rules need them.
-pub(crate) const ON_DEMAND: &[&str] =
-    &["moat_lsm_capable", "moat_lsm_connect", "moat_lsm_bind", "moat_lsm_listen", "moat_lsm_socket"];
 
 /// The loaded driver. Dropping it lets every held start go on; what it has pinned goes on judging, until the next one
 /// takes over or [`crate::unpin`] removes it.
@@ -71,13 +68,17 @@ impl Lsm {
         sink: Sink,
         held: SyncSender<Held>,
     ) -> Result<Programs, LoadError> {
-        let settings =
-            Settings { v1_controller: config.v1_controller, judged_before: true, ..Settings::default() };
+        let settings = Settings {
+            v1_controller: config.v1_controller,
+            judged_before: true,
+            without_loop: config.without_loop,
+            ..Settings::default()
+        };
         let other = [EXEC, MOVES, CALLS, OUTGOING, ARRIVING].concat();
         let loaded = features.load(REQUIRED, &other, settings, pins.as_ref())?;
-        // First what judges: a container whose start was held must find it in place.
+        // What judges is attached with the first rules that need it.
         let mut attach = features.programs();
-        attach.retain(|program| !ON_DEMAND.contains(program) && !calls::HOOKS.contains(program));
+        attach.retain(|program| !demand::is_on_demand(program));
         attach.extend([MOVES, EXEC].concat());
         Programs::start(loaded, &attach, config, pins, sink, held)
     }

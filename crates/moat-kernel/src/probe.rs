@@ -134,10 +134,11 @@ fn release() -> String {
 
 /// `lsm`: why the LSM driver is not used.
 fn by_guard(lsm: &str) -> Capabilities {
+    let try_programs = |programs: &[&str]| attempt::try_programs(programs, Settings::default());
     // All at once where they all load, for checking them is what takes the time.
-    let all = attempt::try_programs(&[EXEC, CALLS, OUTGOING, ARRIVING].concat());
-    let [exec, calls, outgoing, arriving] = [EXEC, CALLS, OUTGOING, ARRIVING]
-        .map(|programs| all.clone().or_else(|_| attempt::try_programs(programs)));
+    let all = try_programs(&[EXEC, CALLS, OUTGOING, ARRIVING].concat());
+    let [exec, calls, outgoing, arriving] =
+        [EXEC, CALLS, OUTGOING, ARRIVING].map(|programs| all.clone().or_else(|_| try_programs(programs)));
     let permission = fanotify::try_permission_events();
     let cgroup2 = cgroup2_mounted();
     let with_cgroup2 = |tried: Result<(), String>| tried.and_then(|()| cgroup2.clone());

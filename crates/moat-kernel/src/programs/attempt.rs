@@ -5,18 +5,19 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use libbpf_rs::ObjectBuilder;
 
-use super::object::{OBJECT, choose};
+use super::layout::Settings;
+use super::object::{OBJECT, prepare};
 
-/// Loads the named programs of the guard and lets them go again.
-pub(crate) fn try_programs(names: &[&str]) -> Result<(), String> {
+/// Loads the named programs and lets them go again.
+pub(crate) fn try_programs(names: &[&str], settings: Settings) -> Result<(), String> {
     let attempt = || -> Result<(), libbpf_rs::Error> {
         libbpf_rs::set_print(None);
         let mut open = ObjectBuilder::default().name("moat_probe")?.open_memory(&OBJECT.0)?;
-        choose(&mut open, names)?;
+        prepare(&mut open, names, settings)?;
         open.load().map(drop)
     };
     attempt().map_err(|error| {
-        format!("the kernel refuses the program ({error}): it needs 5.17 or later with BTF, and CAP_BPF with CAP_PERFMON")
+        format!("the kernel refuses the program ({error}): it needs 5.15 or later with BTF, and CAP_BPF with CAP_PERFMON")
     })
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Feature {
 }
 
 /// All of the object, read once.
-fn all() -> Result<&'static [Feature], LoadError> {
+pub(super) fn all() -> Result<&'static [Feature], LoadError> {
     static ALL: OnceLock<Vec<(String, String)>> = OnceLock::new();
     static FEATURES: OnceLock<Vec<Feature>> = OnceLock::new();
     let object = object::open("moat")?;
@@ -91,24 +91,23 @@ impl Features {
             Ok(loaded) => return Ok(loaded),
             Err(error) => error,
         };
-        // Checking takes the kernel seconds, so one by one only where not all are taken.
-        let (present, refused): (Vec<_>, Vec<_>) = std::mem::take(&mut self.present)
-            .into_iter()
-            .map(|feature| (try_programs(&[feature.program]), feature))
-            .partition(|(tried, _)| tried.is_ok());
-        self.present.extend(present.into_iter().map(|(_, feature)| feature));
-        let loses_required = refused.iter().any(|(_, feature)| required.contains(&feature.program));
-        if refused.is_empty() || loses_required {
+        let mut refused = Vec::new();
+        find_refused(&self.present, settings, &mut refused);
+        for missing in &refused {
+            if required.contains(&missing.feature.program) {
+                return Err(LoadError::Refused(format!("{}: {}", missing.feature.program, missing.why)));
+            }
+        }
+        if refused.is_empty() {
             return Err(error);
         }
-        for (_, feature) in &refused {
+        self.present.retain(|feature| refused.iter().all(|missing| missing.feature != *feature));
+        for Missing { feature, .. } in &refused {
             let substitute = SUBSTITUTES.iter().find(|(program, _)| feature.program == *program);
             let is_it = |other: &mut Feature| substitute.is_some_and(|(_, name)| other.program == *name);
             self.present.extend(self.substitutes.extract_if(.., is_it));
         }
-        self.missing.extend(
-            refused.into_iter().filter_map(|(tried, feature)| Some(Missing { feature, why: tried.err()? })),
-        );
+        self.missing.extend(refused);
         object::load(&self.with(other), settings, pins)
     }
 
@@ -118,6 +117,21 @@ impl Features {
 
     fn with(&self, other: &[&'static str]) -> Vec<&'static str> {
         [self.programs().as_slice(), other].concat()
+    }
+}
+
+/// Which of these the kernel refuses. Checking takes it seconds, and opening the object once more does too: halves that
+/// load are done with.
+fn find_refused(features: &[Feature], settings: Settings, refused: &mut Vec<Missing>) {
+    let programs: Vec<&str> = features.iter().map(|feature| feature.program).collect();
+    match (try_programs(&programs, settings), features) {
+        (Ok(()), _) | (_, []) => {}
+        (Err(why), [feature]) => refused.push(Missing { feature: *feature, why }),
+        (Err(_), _) => {
+            let (before, after) = features.split_at(features.len() / 2);
+            find_refused(before, settings, refused);
+            find_refused(after, settings, refused);
+        }
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) struct Settings {
     pub signals_from_cgroups: bool,
     /// An LSM program has judged an execution before the tracepoint sees it.
     pub judged_before: bool,
+    /// Loops go through an array: the kernel has no `bpf_loop`.
+    pub without_loop: bool,
 }
 
 impl Settings {
@@ -61,6 +63,7 @@ impl Settings {
         bytes[4] = self.signals_from_cgroups.into();
         bytes[5] = self.judged_before.into();
         bytes[6] = rustix::param::page_size().ilog2() as u8;
+        bytes[7] = self.without_loop.into();
         bytes
     }
 }

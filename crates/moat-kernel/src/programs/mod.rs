@@ -4,6 +4,7 @@
 
 pub(crate) mod attempt;
 pub(crate) mod calls;
+pub(crate) mod demand;
 pub(crate) mod features;
 mod file_calls;
 mod foreign_calls;
@@ -61,12 +62,14 @@ pub struct DriverConfig {
     pub v1_controller: Option<i32>,
     /// Whose pins are taken over and left behind; `None`: enforcement ends with the process.
     pub instance: Option<Instance>,
+    /// Does as on a kernel without `bpf_loop`: for tests.
+    pub without_loop: bool,
 }
 
 impl Default for DriverConfig {
     fn default() -> Self {
         let oci_runtimes = ["runc", "crun", "youki", "docker-runc"].map(String::from).to_vec();
-        DriverConfig { oci_runtimes, v1_controller: None, instance: None }
+        DriverConfig { oci_runtimes, v1_controller: None, instance: None, without_loop: false }
     }
 }
 

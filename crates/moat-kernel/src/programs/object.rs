@@ -1,6 +1,7 @@
 //! The loaded kernel object: its programs and maps by name.
 
 use std::io;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use libbpf_rs::{
@@ -19,6 +20,10 @@ pub(crate) static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!
 
 /// Of a kind that only kernels with BPF LSM know.
 const KNOWN_FILES: &str = "known_files";
+/// What loops go through where the kernel has no `bpf_loop`.
+const LOOP_STEPS: &str = "loop_steps";
+/// `LOOP_STEPS` in `bpf/loop.h`.
+const LONGEST_LOOP: usize = 1 << 17;
 
 fn know_files(programs: &[&str]) -> bool {
     programs.iter().any(|name| name.starts_with("moat_lsm_"))
@@ -32,13 +37,13 @@ pub(super) fn open(name: &str) -> Result<OpenObject, libbpf_rs::Error> {
 }
 
 /// Whether agents share the map where it is pinned. Settings are each agent's own; so are buffers, which hold
-/// nothing between two acts, and what is only remembered with files.
+/// nothing between two acts, what is only remembered with files, and what holds nothing at all.
 fn is_shared(map: &OpenMap<'_>) -> bool {
     let name = map.name().to_string_lossy();
     match map.map_type() {
         MapType::InodeStorage => false,
         MapType::PercpuArray => name == "counters",
-        _ => !name.ends_with(".rodata"),
+        _ => !name.ends_with(".rodata") && name != LOOP_STEPS,
     }
 }
 
@@ -46,6 +51,7 @@ fn is_shared(map: &OpenMap<'_>) -> bool {
 pub(crate) struct Loaded {
     object: Object,
     programs: Vec<&'static str>,
+    longest_loop: Option<usize>,
 }
 
 impl Loaded {
@@ -57,22 +63,21 @@ impl Loaded {
         pins: Option<&Pins>,
     ) -> Result<Loaded, LoadError> {
         let mut open = open("moat")?;
-        let bytes = settings.bytes();
+        let settings = prepare(&mut open, programs, settings)?;
         for mut map in open.maps_mut() {
-            if map.name().to_string_lossy().ends_with(".rodata")
-                && let Some(value) = map.initial_value_mut()
-                && let Some(first) = value.first_chunk_mut()
-            {
-                *first = bytes;
-            }
             if let Some(pins) = pins
                 && is_shared(&map)
             {
                 map.set_pin_path(pins.map(&map.name().to_string_lossy()))?;
             }
         }
-        choose(&mut open, programs)?;
-        Ok(Loaded { object: open.load()?, programs: programs.to_vec() })
+        let longest_loop = settings.without_loop.then_some(LONGEST_LOOP);
+        Ok(Loaded { object: open.load()?, programs: programs.to_vec(), longest_loop })
+    }
+
+    /// How often programs go through a loop at most, where there is a limit.
+    pub fn longest_loop(&self) -> Option<usize> {
+        self.longest_loop
     }
 
     /// Names of the loaded programs.
@@ -118,20 +123,41 @@ impl Loaded {
     }
 }
 
-/// Only these programs are to be loaded, and what they need.
-pub(crate) fn choose(open: &mut OpenObject, programs: &[&str]) -> Result<(), libbpf_rs::Error> {
+/// Only these programs are to be loaded, and what they need. The settings as this kernel allows them.
+pub(crate) fn prepare(
+    open: &mut OpenObject,
+    programs: &[&str],
+    settings: Settings,
+) -> Result<Settings, libbpf_rs::Error> {
+    let settings = Settings { without_loop: settings.without_loop || !has_loop(), ..settings };
+    for mut map in open.maps_mut() {
+        if map.name() == KNOWN_FILES && !know_files(programs)
+            || map.name() == LOOP_STEPS && !settings.without_loop
+        {
+            map.set_autocreate(false)?;
+        }
+        if map.name().to_string_lossy().ends_with(".rodata")
+            && let Some(value) = map.initial_value_mut()
+            && let Some(first) = value.first_chunk_mut()
+        {
+            *first = settings.bytes();
+        }
+    }
     for mut program in open.progs_mut() {
         let wanted = programs.iter().any(|name| program.name() == *name);
         program.set_autoload(wanted);
     }
-    if !know_files(programs) {
-        for mut map in open.maps_mut() {
-            if map.name() == KNOWN_FILES {
-                map.set_autocreate(false)?;
-            }
-        }
-    }
-    Ok(())
+    Ok(settings)
+}
+
+/// Whether the kernel has `bpf_loop`: it came with 5.17, and distributions have put it into older ones.
+pub(crate) fn has_loop() -> bool {
+    static HAS_LOOP: OnceLock<bool> = OnceLock::new();
+    *HAS_LOOP.get_or_init(|| {
+        let kind = libbpf_sys::BPF_PROG_TYPE_CGROUP_SKB;
+        // SAFETY: it loads a program of three instructions and lets it go; no options are given.
+        unsafe { libbpf_sys::libbpf_probe_bpf_helper(kind, libbpf_sys::BPF_FUNC_loop, std::ptr::null()) == 1 }
+    })
 }
 
 /// What the shared maps are and mean: an agent can take over those of an agent that says the same of its own.

@@ -14,6 +14,7 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
 use moat_policy::{RuleIndex, RuleSet, Users};
 
 use super::calls::{self, Calls};
+use super::demand;
 use super::layout::{AutomatonKind, automaton_key, number_key, prefix_key, text_key};
 use super::object::{Loaded, io_error};
 use super::on_demand::Names;
@@ -36,6 +37,8 @@ pub(super) struct Profiles {
     maps: Arc<Maps>,
     /// What the driver can attach on demand.
     programs: Names,
+    /// As many rules as programs can go through, where there is a limit.
+    longest_loop: Option<usize>,
     known: HashMap<Key, Arc<Profile>>,
     next: u32,
     /// To the thread that takes unused profiles away, so that no container's rules wait for that.
@@ -123,16 +126,7 @@ impl Watched {
         if self.traced.iter().any(|word| *word != 0) {
             programs.insert("moat_syscall");
         }
-        for (need, needed) in [
-            (need::CAPABILITY, &["moat_lsm_capable"][..]),
-            (need::EGRESS, &["moat_lsm_connect"]),
-            (need::LISTEN, &["moat_lsm_bind", "moat_lsm_listen"]),
-            (need::RAW, &["moat_lsm_socket"]),
-        ] {
-            if self.needs & need != 0 {
-                programs.extend(needed);
-            }
-        }
+        programs.extend(demand::by(self.needs));
         programs
     }
 }
@@ -200,7 +194,8 @@ impl Profiles {
             }
         })?;
         let (unused, eraser) = (Some(unused), Some(eraser));
-        Ok(Profiles { maps, programs, known: HashMap::new(), next: first, unused, eraser })
+        let longest_loop = loaded.longest_loop();
+        Ok(Profiles { maps, programs, longest_loop, known: HashMap::new(), next: first, unused, eraser })
     }
 
     /// Takes away what an agent before us has written, but for the profiles that are `in_force`.
@@ -216,11 +211,22 @@ impl Profiles {
         if let Some(profile) = self.known.get(&key) {
             return Ok(Arc::clone(profile));
         }
+        if let (Some(longest), Some(rule)) = (self.longest_loop, rules.rules.first())
+            && rules.rules.len() > longest
+        {
+            return Err(ApplyError::DoesNotFit {
+                policy: rule.policy.to_string(),
+                rule: rule.rule.to_string(),
+                what: format!("programs on this kernel go through at most {longest} rules of a container"),
+            });
+        }
         let tables = Tables::compile(rules, users)?;
         let index = RuleIndex::new(Arc::clone(rules), users)
             .map_err(|error| ApplyError::Kernel(io::Error::other(error.to_string())))?;
         let watched = Watched::new(&tables, &self.programs);
-        let programs = watched.programs().intersection(&self.programs).copied().collect();
+        let mut programs = watched.programs();
+        programs.extend(self.programs.iter().filter(|program| demand::by_any_rule(program)));
+        programs.retain(|program| self.programs.contains(program));
         let profile = Profile { id: self.next, index: Arc::new(index), programs, tables, watched };
         self.next = next_id(self.next);
         if let Err(error) = self.maps.write(&profile) {

@@ -47,6 +47,7 @@ impl Node {
             oci_runtimes: vec![containerd.oci_runtime().to_owned()],
             v1_controller,
             instance: None,
+            ..DriverConfig::default()
         };
         let guard = match Guard::load(&config, Sink::new(records_in), held_in) {
             Ok(guard) => guard,

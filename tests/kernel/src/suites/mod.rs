@@ -6,6 +6,7 @@ mod differential;
 mod file;
 mod guard;
 pub mod life;
+mod older;
 mod speed;
 mod trouble;
 
@@ -113,6 +114,7 @@ pub fn all() -> Vec<Case> {
         guard::cases(),
         file::cases(),
         life::cases(),
+        older::cases(),
         differential::cases(),
         speed::cases(),
         bypass::cases(),

@@ -105,7 +105,12 @@ fn padded(bytes: &[u8], length: usize) -> Vec<u64> {
 
 #[test]
 fn settings() {
-    let settings = Settings { v1_controller: Some(3), signals_from_cgroups: true, judged_before: false };
+    let settings = Settings {
+        v1_controller: Some(3),
+        signals_from_cgroups: true,
+        judged_before: false,
+        without_loop: true,
+    };
     assert_eq!(
         Structure::of("settings").read(&settings.bytes()),
         [
@@ -113,7 +118,7 @@ fn settings() {
             ("signals_from_cgroups", vec![1]),
             ("judged_before", vec![0]),
             ("page_bits", vec![u64::from(rustix::param::page_size().ilog2())]),
-            ("pad", vec![0]),
+            ("without_loop", vec![1]),
         ]
     );
     assert_eq!(Settings::default().bytes()[..4], (-1i32).to_ne_bytes());
