@@ -160,9 +160,9 @@ __noinline u32 find_on_volume(u32 slot, u32 which, u32 kind, u64 dentry, u64 mou
 	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
 	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &path);
 	struct names *names = names_of(slot, which);
-	struct super_block *system = BPF_CORE_READ((struct dentry *)dentry, d_sb);
+	struct super_block *system = FIELD(dentry, dentry, d_sb);
 	u64 other = 0;
-	if (!f || !buffer || !names || BPF_CORE_READ(system, s_dev) == f->root_device)
+	if (!f || !buffer || !names || FIELD(super_block, system, s_dev) == f->root_device)
 		return 0;
 	for (u32 i = 0; i < WAYS; i++) {
 		other = next_mount(other, (u64)system);

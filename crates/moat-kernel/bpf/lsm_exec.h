@@ -126,10 +126,8 @@ int BPF_PROG(moat_lsm_protect_code, struct vm_area_struct *area, unsigned long a
 static __always_inline bool opened_by_kernel(struct file *file);
 
 /* A file opened for reading. */
-static __noinline int judge_script(struct file *file)
+static __noinline int judge_script(struct file *file, struct container *c, u64 cgroup)
 {
-	u64 cgroup;
-	struct container *c = container_with(NEED_INTERPRETED, &cgroup);
 	if (!c || !file)
 		return 0;
 	struct task_state *state = state_of(bpf_get_current_task_btf());

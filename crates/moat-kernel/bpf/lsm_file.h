@@ -137,10 +137,8 @@ static __noinline int judge_with(struct access *a, struct dentry *dentry, struct
 }
 
 /* An access to one file, under one name, that exists or not. */
-static __noinline int judge_access(struct access *a, struct dentry *dentry)
+static __always_inline int judge_access(struct access *a, struct dentry *dentry)
 {
-	if (!a || !dentry || !a->container)
-		return 0;
 	struct names *known = bpf_inode_storage_get(&known_files, dentry->d_inode, NULL, 0);
 	a->kept = known != NULL;
 	if (known && !holds_now(known, dentry, a->mount, a->container->profile))
@@ -179,30 +177,44 @@ static __always_inline u32 opened_for(struct file *file)
 	return (file->f_mode & FMODE_READ ? BIT(OP_READ) : 0) | (file->f_mode & FMODE_WRITE ? BIT(OP_WRITE) : 0);
 }
 
-static __always_inline int judge_open_file(struct file *file, u32 operations, u32 told)
+/* A function of its own, so that its stack is not added to what judges scripts. */
+static __noinline int judge_open_file(struct file *file, struct container *c, u64 cgroup, u32 operations, u32 told)
 {
-	struct access a = { .operations = operations, .told = told };
-	a.container = container_with(NEED_FILE, &a.cgroup);
-	if (!a.container || !operations || opened_by_kernel(file))
+	if (!file || !c || !operations || opened_by_kernel(file))
 		return 0;
+	struct access a = { .container = c, .cgroup = cgroup, .operations = operations, .told = told };
 	a.mount = file->f_path.mnt;
 	return judge_access(&a, file->f_path.dentry);
+}
+
+static __always_inline int judge_known_file(struct file *file, u32 operations)
+{
+	u64 cgroup;
+	struct container *c = container_with(NEED_FILE, &cgroup);
+	return c ? judge_open_file(file, c, cgroup, operations, 1) : 0;
 }
 
 SEC("lsm/file_open")
 int BPF_PROG(moat_lsm_open, struct file *file)
 {
-	if (file->f_flags & OPENED_TO_EXECUTE)
+	u64 cgroup;
+	struct container *c = container_with(NEED_FILE | NEED_INTERPRETED, &cgroup);
+	int result = 0;
+
+	if (!c || file->f_flags & OPENED_TO_EXECUTE)
 		return 0;
-	int result = judge_script(file);
-	return result ? result : judge_open_file(file, opened_for(file), 0);
+	if (c->needs & NEED_INTERPRETED)
+		result = judge_script(file, c, cgroup);
+	if (!result && c->needs & NEED_FILE)
+		result = judge_open_file(file, c, cgroup, opened_for(file), 0);
+	return result;
 }
 
 /* A descriptor from another process, or from before the rules, is judged when it comes and when it is mapped. */
 SEC("lsm/file_receive")
 int BPF_PROG(moat_lsm_receive, struct file *file)
 {
-	return judge_open_file(file, opened_for(file), 1);
+	return judge_known_file(file, opened_for(file));
 }
 
 SEC("lsm/mmap_file")
@@ -217,7 +229,7 @@ int BPF_PROG(moat_lsm_map, struct file *file, unsigned long asked, unsigned long
 	if (bpf_core_field_exists(task->in_execve) && BPF_CORE_READ_BITFIELD_PROBED(task, in_execve))
 		return 0;
 	bool shared_writable = protection & PROT_WRITE && (flags & MAP_TYPE) != MAP_PRIVATE;
-	return judge_open_file(file, BIT(OP_READ) | (shared_writable ? BIT(OP_WRITE) : 0), 1);
+	return judge_known_file(file, BIT(OP_READ) | (shared_writable ? BIT(OP_WRITE) : 0));
 }
 
 /* Of open files from 6.2 on the next program. */

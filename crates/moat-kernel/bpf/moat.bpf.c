@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
-/* The kernel programs of every driver, one object for all kernels from 5.17 on; a driver loads those it uses. */
+/* The kernel programs of every driver, one object for all kernels from 5.15 on; a driver loads those it uses. */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_endian.h>

@@ -15,27 +15,26 @@ struct mount_search {
 /* To the next mount of the tree: what is mounted on this one, else beside it, else beside what is above. */
 static long mount_step(u32 i, struct mount_search *m)
 {
-	struct mount *mount = (struct mount *)m->mount, *parent = BPF_CORE_READ(mount, mnt_parent);
+	u64 mount = m->mount, parent = (u64)FIELD(mount, mount, mnt_parent);
 	u64 child = bpf_core_field_offset(struct mount, mnt_child), next = 0;
 	if (!m->leaving) {
-		next = (u64)BPF_CORE_READ(mount, mnt_mounts.next);
-		if (next == (u64)mount + bpf_core_field_offset(struct mount, mnt_mounts))
+		next = (u64)FIELD(mount, mount, mnt_mounts.next);
+		if (next == mount + bpf_core_field_offset(struct mount, mnt_mounts))
 			next = 0;
 	}
 	if (!next) {
 		if (parent == mount)
 			return 1;
-		next = (u64)BPF_CORE_READ(mount, mnt_child.next);
-		if (next == (u64)parent + bpf_core_field_offset(struct mount, mnt_mounts)) {
+		next = (u64)FIELD(mount, mount, mnt_child.next);
+		if (next == parent + bpf_core_field_offset(struct mount, mnt_mounts)) {
 			m->leaving = 1;
-			m->mount = (u64)parent;
+			m->mount = parent;
 			return 0;
 		}
 	}
 	m->leaving = 0;
 	m->mount = next - child;
-	mount = (struct mount *)(next - child);
-	m->found = (u64)BPF_CORE_READ(mount, mnt.mnt_sb) == m->system;
+	m->found = (u64)FIELD(mount, m->mount, mnt.mnt_sb) == m->system;
 	return m->found;
 }
 LOOP_BODY(mount_step, struct mount_search)
@@ -48,11 +47,10 @@ __noinline u64 next_mount(u64 vfsmount, u64 system)
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct mount_search m = { .mount = vfsmount - inner, .system = system };
 	if (!vfsmount) {
-		struct mount *root = BPF_CORE_READ(task, nsproxy, mnt_ns, root);
-		m.mount = (u64)root;
-		if (!root)
+		m.mount = (u64)BPF_CORE_READ(task, nsproxy, mnt_ns, root);
+		if (!m.mount)
 			return 0;
-		if ((u64)BPF_CORE_READ(root, mnt.mnt_sb) == system)
+		if ((u64)FIELD(mount, m.mount, mnt.mnt_sb) == system)
 			return m.mount + inner;
 	}
 	LOOP(MOUNTS, mount_step, &m);

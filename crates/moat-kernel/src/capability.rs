@@ -19,6 +19,8 @@ pub mod name {
     pub const INGRESS: &str = "network-ingress";
     pub const DRIFT: &str = "drift";
     pub const PINS: &str = "pins";
+    /// Named only where the kernel is without.
+    pub const LOOPS: &str = "loops";
     /// Before the name of a hook of the LSM that this kernel is without.
     pub const HOOK: &str = "hook-";
 }

@@ -14,6 +14,7 @@ use crate::lsm;
 use crate::programs::attempt;
 use crate::programs::features::Features;
 use crate::programs::layout::Settings;
+use crate::programs::object::{LONGEST_LOOP, has_loop};
 use crate::programs::pins::try_pinning;
 
 /// What the best driver of this kernel is able to. Nothing stays loaded or marked.
@@ -113,6 +114,7 @@ fn by_lsm(features: &Features) -> Capabilities {
             detail: missing.why.clone(),
         }
     }));
+    entries.extend(without_loop());
     Capabilities {
         kernel_release: release(),
         driver: String::from("lsm"),
@@ -142,7 +144,7 @@ fn by_guard(lsm: &str) -> Capabilities {
     let permission = fanotify::try_permission_events();
     let cgroup2 = cgroup2_mounted();
     let with_cgroup2 = |tried: Result<(), String>| tried.and_then(|()| cgroup2.clone());
-    let entries = vec![
+    let mut entries = vec![
         entry(
             name::LSM,
             "Refuse in the kernel, before the act, by every hook",
@@ -204,6 +206,7 @@ fn by_guard(lsm: &str) -> Capabilities {
             exec.and(overlay()).map(|()| "the overlay file system's upper layer, read in the kernel"),
         ),
     ];
+    entries.extend(without_loop());
     Capabilities {
         kernel_release: release(),
         driver: String::from("guard"),
@@ -218,6 +221,16 @@ fn entry(name: &str, summary: &str, driver: &str, tried: Result<impl Into<String
         Err(missing) => (false, String::new(), missing),
     };
     Capability { name: name.to_owned(), summary: summary.to_owned(), available, driver, detail }
+}
+
+/// What is weaker on kernels before 5.17.
+fn without_loop() -> Option<Capability> {
+    let detail = format!(
+        "the kernel has no bpf_loop, which came with Linux 5.17: programs go through an array instead, which takes longer, \
+         and a container with more than {LONGEST_LOOP} rules is refused"
+    );
+    let tried = Err::<&str, _>(detail);
+    (!has_loop()).then(|| entry(name::LOOPS, "Go through any number of rules", "", tried))
 }
 
 fn cgroup2_mounted() -> Result<(), String> {

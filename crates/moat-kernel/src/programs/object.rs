@@ -23,7 +23,7 @@ const KNOWN_FILES: &str = "known_files";
 /// What loops go through where the kernel has no `bpf_loop`.
 const LOOP_STEPS: &str = "loop_steps";
 /// `LOOP_STEPS` in `bpf/loop.h`.
-const LONGEST_LOOP: usize = 1 << 17;
+pub(crate) const LONGEST_LOOP: usize = 1 << 17;
 
 fn know_files(programs: &[&str]) -> bool {
     programs.iter().any(|name| name.starts_with("moat_lsm_"))

@@ -20,8 +20,9 @@ const QEMU: &str = "qemu-system-x86_64";
 const ARGUMENTS: &str = "console=ttyS0 quiet oops=panic panic=-1 mitigations=off \
      lsm=lockdown,capability,landlock,bpf";
 
-/// No guest may take longer than this, whatever it does.
+/// No guest may take longer than this, whatever it does; one that counts instructions is slower.
 const LIFE: Duration = Duration::from_mins(45);
+const COUNTING_LIFE: Duration = Duration::from_mins(180);
 /// How long it may take to boot, or to do anything else between cases, without a message.
 pub const SILENCE: Duration = Duration::from_mins(2);
 /// Messages that wait for the host; then the guest does.
@@ -36,6 +37,7 @@ pub struct Guest {
     messages: Receiver<Message>,
     log: PathBuf,
     started: Instant,
+    life: Duration,
     _initramfs: TempPath,
 }
 
@@ -71,7 +73,15 @@ impl Guest {
                 }
             }
         });
-        Ok(Guest { qemu, messages, log: log.to_owned(), started: Instant::now(), _initramfs: initramfs })
+        let life = if machine == Machine::Counting { COUNTING_LIFE } else { LIFE };
+        Ok(Guest {
+            qemu,
+            messages,
+            log: log.to_owned(),
+            started: Instant::now(),
+            life,
+            _initramfs: initramfs,
+        })
     }
 
     /// Waits for the guest's next message, for at most `patience`; `expected` is when a healthy guest has sent it.
@@ -82,8 +92,8 @@ impl Guest {
             Err(RecvTimeoutError::Timeout) => {
                 let hung = if Instant::now() >= expected {
                     "the guest hung".to_owned()
-                } else if self.started.elapsed() >= LIFE {
-                    format!("the guest took longer than {} s", LIFE.as_secs())
+                } else if self.started.elapsed() >= self.life {
+                    format!("the guest took longer than {} s", self.life.as_secs())
                 } else {
                     return Waited::Nothing;
                 };

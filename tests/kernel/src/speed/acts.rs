@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Stdio;
 use std::sync::mpsc::{self, Receiver};
-use std::thread::JoinHandle;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -112,27 +112,41 @@ pub enum Place {
     Outside,
 }
 
-/// A container with the files that acts need, and perhaps a driver.
+/// The driver that all states share, for the kernel takes minutes to check its programs where instructions are counted.
+struct Node {
+    driver: Lsm,
+    held: Receiver<Held>,
+}
+
+static NODE: Mutex<Option<Node>> = Mutex::new(None);
+
+fn node() -> MutexGuard<'static, Option<Node>> {
+    NODE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long a container's start may take to be told.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// A container with the files that acts need.
 #[derive(Debug)]
 pub struct Stage {
-    // Gone before the container that it judges.
-    driver: Option<Lsm>,
-    /// Takes what the driver sends, and ends with it.
-    reader: Option<JoinHandle<()>>,
-    held: Option<Receiver<Held>>,
     container: Container,
 }
 
 impl Stage {
     pub fn set(name: &str) -> Result<Stage> {
         let container = Container::start(name)?;
+        if let Some(node) = node().as_mut() {
+            node.held.recv_timeout(DEADLINE).context("the start is not held")?;
+            node.driver.dismiss(&container.scope()?)?;
+        }
         let plain = ["/volume/plain", "/volume/ruled", "/volume/denied", "/data/plain", "/data/ruled", DEEP];
         for path in plain.into_iter().chain(AMONG_OTHERS) {
             let path = container.file(path);
             fs::create_dir_all(path.parent().context("no folder")?)?;
             fs::write(path, "content\n")?;
         }
-        let mut stage = Stage { driver: None, reader: None, held: None, container };
+        let stage = Stage { container };
         stage.refresh()?;
         // The first run of anything is about the kernel's caches.
         for act in ACTS.iter().filter(|act| !act.denied) {
@@ -143,7 +157,7 @@ impl Stage {
     }
 
     /// New files for acts that open each once.
-    fn refresh(&mut self) -> Result<()> {
+    fn refresh(&self) -> Result<()> {
         for act in ACTS.iter().filter(|act| act.operation == "open-fresh") {
             for number in 0..act.batches * act.times {
                 let path = self.container.file(&format!("{}{number}", act.words[0]));
@@ -154,21 +168,26 @@ impl Stage {
         Ok(())
     }
 
-    /// Loads the driver.
-    pub fn attach(&mut self) -> Result<()> {
-        let (records_in, records) = mpsc::sync_channel::<Record>(4096);
-        let (held_in, held) = mpsc::sync_channel(64);
-        self.driver = Some(Lsm::load(&DriverConfig::default(), Sink::new(records_in), held_in)?);
-        self.held = Some(held);
-        self.reader = Some(std::thread::spawn(move || records.into_iter().for_each(drop)));
+    /// Loads the driver, where none is yet.
+    pub fn attach(&self) -> Result<()> {
+        let mut node = node();
+        if node.is_none() {
+            let (records_in, records) = mpsc::sync_channel::<Record>(4096);
+            let (held_in, held) = mpsc::sync_channel(64);
+            let driver = Lsm::load(&DriverConfig::default(), Sink::new(records_in), held_in)?;
+            // Ends with the driver, whose records it takes.
+            std::thread::spawn(move || records.into_iter().for_each(drop));
+            *node = Some(Node { driver, held });
+        }
         Ok(())
     }
 
     /// Puts the rules of a state in force; how long that took.
-    pub fn apply(&mut self, state: State) -> Result<Duration> {
+    pub fn apply(&self, state: State) -> Result<Duration> {
         let rules = rules::of(state);
         let scope = self.container.scope()?;
-        let driver = self.driver.as_mut().context("no driver is loaded")?;
+        let mut node = node();
+        let driver = &mut node.as_mut().context("no driver is loaded")?.driver;
         let began = Instant::now();
         driver.apply(&scope, &rules)?;
         Ok(began.elapsed())
@@ -198,7 +217,7 @@ impl Stage {
     }
 
     /// The cost of one act.
-    pub fn cost(&mut self, act: &Act, place: Place) -> Result<Cost> {
+    pub fn cost(&self, act: &Act, place: Place) -> Result<Cost> {
         let mut counts = self.run(act, place, act.batches)?;
         counts.sort_by(f64::total_cmp);
         let quantile = |part: usize| counts.get(counts.len() * part / 4).copied().unwrap_or(f64::NAN);
@@ -211,8 +230,8 @@ impl Stage {
     }
 
     /// What the program that decides takes, by the kernel's own count, which is not free: a run of its own.
-    fn decision(&mut self, act: &Act, place: Place) -> Result<f64> {
-        if self.driver.is_none() || act.judge.is_empty() {
+    fn decision(&self, act: &Act, place: Place) -> Result<f64> {
+        if node().is_none() || act.judge.is_empty() {
             return Ok(0.0);
         }
         if act.operation == "open-fresh" {
@@ -231,9 +250,8 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        self.driver = None;
-        if let Some(reader) = self.reader.take() {
-            let _ = reader.join();
+        if let (Some(node), Ok(scope)) = (node().as_mut(), self.container.scope()) {
+            node.driver.release(scope.cgroup);
         }
     }
 }
@@ -250,17 +268,18 @@ fn spent(name: &str) -> (u64, u64) {
 
 /// Everything in one state.
 pub fn measure(state: State) -> Result<Measured> {
-    let mut stage = Stage::set(&state.name())?;
+    ensure!(state != State::Detached || node().is_none(), "a driver was loaded before");
+    let stage = Stage::set(&state.name())?;
     let mut load = Duration::ZERO;
     if state != State::Detached {
         stage.attach()?;
     }
+    if !matches!(state, State::Detached | State::Idle) {
+        load = stage.apply(state)?;
+    }
     let place = match state {
-        State::Detached | State::OutOfScope => Place::Outside,
-        _ => {
-            load = stage.apply(state)?;
-            Place::Container
-        }
+        State::Detached | State::Idle | State::OutOfScope => Place::Outside,
+        _ => Place::Container,
     };
     let rules_deny = matches!(place, Place::Container) && state != State::Rules(0);
     let mut costs = Vec::new();

@@ -23,7 +23,7 @@ pub const RULES: u32 = 50;
 
 /// What 100 rules take: [`RULES`] on files, and as many on programs.
 pub fn measure() -> Result<Memory> {
-    let mut stage = Stage::set("memory")?;
+    let stage = Stage::set("memory")?;
     stage.attach()?;
     stage.apply(State::Rules(0))?;
     let before = now()?;

@@ -22,9 +22,9 @@ const WILDCARDS: [&str; 4] = ["/srv/*/keys/*.pem", "/home/*/.ssh/**", "/opt/*.d/
 pub fn of(state: State) -> Arc<RuleSet> {
     let mut matchers = Vec::new();
     let count = match state {
-        State::Detached | State::OutOfScope => 0,
+        State::Detached | State::Idle => 0,
         State::Rules(count) => count,
-        State::Wildcards | State::Arguments => 10,
+        State::OutOfScope | State::Wildcards | State::Arguments => 10,
     };
     if count > 0 {
         matchers.extend(NAMED.map(|(path, operation)| file(path.into(), operation)));

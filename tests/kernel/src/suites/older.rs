@@ -24,7 +24,7 @@ pub fn cases() -> Vec<Case> {
 const DEADLINE: Duration = Duration::from_secs(30);
 const MARK: &str = "/usr/bin/mark";
 const DEEP: &str = "/srv/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/";
-const SETUP: &str = "set -e; cd /srv; mkdir -p 1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20 kept; touch kept/it; \
+const SETUP: &str = "set -e; mkdir -p /srv; cd /srv; mkdir -p 1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20 kept; touch kept/it; \
      cp /usr/bin/mark copied; cp /usr/bin/mark other; cd 1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20; \
      echo secret > secret; echo plain > plain";
 
