@@ -164,8 +164,9 @@ __noinline u32 find_on_volume(u32 slot, u32 which, u32 kind, u64 dentry, u64 mou
 	u64 other = 0;
 	if (!f || !buffer || !names || FIELD(super_block, system, s_dev) == f->root_device)
 		return 0;
+	u64 address = address_through(&f->address, system);
 	for (u32 i = 0; i < WAYS; i++) {
-		other = next_mount(other, (u64)system);
+		other = next_mount(other, address);
 		if (!other)
 			break;
 		u32 offset = other == mount ? PATH_LIMIT : path_walk(dentry, other, path);

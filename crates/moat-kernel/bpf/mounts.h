@@ -54,5 +54,5 @@ __noinline u64 next_mount(u64 vfsmount, u64 system)
 			return m.mount + inner;
 	}
 	LOOP(MOUNTS, mount_step, &m);
-	return m.found ? m.mount + inner : 0;
+	return m.found ? address_of((const void *)(m.mount + inner)) : 0;
 }
