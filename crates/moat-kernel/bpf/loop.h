@@ -33,3 +33,6 @@ struct loop {
 			bpf_for_each_map_elem(&loop_steps, step##_of_array, &loop, 0); \
 		} \
 	} while (0)
+
+/* Whatever loops, loops on older kernels too. */
+#pragma clang poison bpf_loop
