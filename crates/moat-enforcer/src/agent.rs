@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::containers::enforcement::Enforcement;
+use crate::containers::filters::Filters;
 use crate::containers::{Inputs, Manager, Setting};
 use crate::control::{Control, Probed};
 use crate::events::output::{self, Output};
@@ -46,6 +47,8 @@ pub enum RunError {
     Cgroups(#[from] CgroupError),
     #[error(transparent)]
     Control(#[from] ListenError),
+    #[error("what the filters of containers refuse cannot be read from the state folder: {0}")]
+    Filters(io::Error),
     #[error("the rules cannot be held on this node: {0}; `moat doctor` says what is missing")]
     Driver(Box<dyn std::error::Error + Send + Sync>),
     #[error("a thread cannot be started: {0}")]
@@ -100,6 +103,7 @@ pub async fn run(
     let (watcher, policies) =
         Watcher::open(&config.policies, state.folder(), Arc::clone(&journal), Arc::clone(&generations))?;
 
+    let filters = Filters::load(state.folder()).map_err(RunError::Filters)?;
     let directory = Arc::new(Directory::default());
     let (responses, requests) = mpsc::channel(response::QUEUE);
     let (records, queued) = sync_channel(pipeline::QUEUE);
@@ -132,12 +136,14 @@ pub async fn run(
     let (changes_to, changes) = mpsc::channel(QUEUE);
     let (quarantine, quarantines) = mpsc::channel(QUEUE);
     let (questions, queries) = mpsc::channel(QUEUE);
-    let manager = Manager::new(setting, Arc::clone(&journal), sources.clone(), hierarchy, enforcement);
+    let manager =
+        Manager::new(setting, filters, Arc::clone(&journal), sources.clone(), hierarchy, enforcement);
     let inputs = Inputs { changes, held, policies, quarantines, queries };
     let responder = Responder { directory, journal: Arc::clone(&journal), quarantine };
     let control = Control {
         manager: questions,
         journal: Arc::clone(&journal),
+        sources: sources.clone(),
         shutdown: cancel.clone(),
         proc: Path::new("/proc").to_owned(),
         capabilities: Arc::new(Probed::new(probe)),

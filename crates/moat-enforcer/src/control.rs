@@ -7,21 +7,23 @@ use moat_event::Event;
 use moat_kernel::Capabilities;
 use moat_policy::{Evaluator, Verdict};
 use moat_wire::control::{
-    ClientGone, DecidingRule, EventQuery, Explain, Explanation, Request, Responder, Response,
+    ClientGone, DecidingRule, EventQuery, Explain, Explanation, NewContainer, Request, Responder, Response,
 };
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use crate::containers::{Explanations, Query, holding};
+use crate::containers::{Explanations, Query, filters, holding};
 use crate::events::Journal;
+use crate::runtime::{RuntimeId, Source};
 
 /// What requests are answered with.
 #[derive(Debug, Clone)]
 pub struct Control {
     pub manager: mpsc::Sender<Query>,
     pub journal: Arc<Journal>,
+    pub sources: Vec<Arc<dyn Source>>,
     /// Ends the agent.
     pub shutdown: CancellationToken,
     /// The node's `/proc`.
@@ -63,6 +65,7 @@ impl Control {
             }
             Request::Policies => responder.send(self.policies().await).await,
             Request::Explain(explain) => responder.send(self.explain(explain).await).await,
+            Request::Filter(container) => responder.send(self.filter(container).await).await,
             Request::Events(query) => self.events(&query, &responder).await,
             Request::Shutdown => {
                 let answered = responder.send(Response::Done).await;
@@ -112,6 +115,34 @@ impl Control {
                 }
                 Err(RecvError::Closed) => return responder.send(Response::Done).await,
             }
+        }
+    }
+
+    /// What the filter of a new container has to refuse; noted before it is told.
+    async fn filter(&self, container: NewContainer) -> Response {
+        let id = RuntimeId { namespace: container.namespace, id: container.id };
+        let mut found = None;
+        for source in &self.sources {
+            match source.unborn(&id).await {
+                Ok(None) => {}
+                Ok(Some(container)) => found = Some(container),
+                Err(why) => return error(&why.to_string()),
+            }
+        }
+        let Some(container) = found else { return error("no container runtime knows the container yet") };
+        let Some(capabilities) = self.capabilities.get().await else { return error(UNPROBED) };
+        let Some(policies) = self.ask(Query::InForce).await else { return ending() };
+        let calls = spawn_blocking(move || filters::calls(&policies, &container, &capabilities));
+        let calls = match calls.await {
+            Ok(Ok(calls)) => calls,
+            Ok(Err(message)) => return error(&message),
+            Err(_) => return error("the filter could not be made; the agent's log says why"),
+        };
+        let told = calls.iter().cloned().collect();
+        match self.ask(|to| Query::Filtered(id, calls, to)).await {
+            Some(Ok(())) => Response::Filter(told),
+            Some(Err(why)) => error(&format!("the filter cannot be noted: {why}")),
+            None => ending(),
         }
     }
 
@@ -165,7 +196,7 @@ fn explained(
                 action: format!("{:?}", rule.action),
                 severity: rule.severity,
                 reason: evaluator.reason(index, activity),
-                holding: holding(&capabilities.holding(rule)),
+                holding: holding(&capabilities.holding_with(rule, &container.filtered)),
             }),
             Verdict::NoMatch | Verdict::NeedsArguments => None,
         };

@@ -16,6 +16,7 @@ mod containers;
 mod control;
 mod driver;
 mod events;
+pub mod oci_runtime;
 mod policies;
 mod response;
 pub mod runtime;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use moat_enforcer::runtime::cgroup;
-use moat_enforcer::{Config, State};
+use moat_enforcer::{Config, State, oci_runtime};
 use moat_kernel::Instance;
 use moat_wire::cleanup::Report;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal, setpriority_process};
@@ -40,6 +40,8 @@ enum Command {
         #[command(flatten)]
         _format: Format,
     },
+    /// Makes containers by the real OCI runtime, with the seccomp filters that policies ask for.
+    OciRuntime(oci_runtime::Settings),
 }
 
 /// These commands answer programs.
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::Run(config) => run(config),
         Command::Probe(_) => probe(),
         Command::Cleanup { config, .. } => cleanup(&config),
+        Command::OciRuntime(settings) => oci_runtime::run(&settings),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

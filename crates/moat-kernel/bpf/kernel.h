@@ -173,6 +173,12 @@ struct thread_info {
 	unsigned long flags;
 	u32 status;              /* x86 */
 };
+typedef struct {
+	unsigned long sig[1];
+} sigset_t;
+struct sigpending {
+	sigset_t signal;
+};
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int flags;
@@ -188,6 +194,7 @@ struct task_struct {
 	const struct cred *cred;
 	struct css_set *cgroups;
 	u64 start_boottime;
+	struct sigpending pending;
 };
 struct linux_binprm {
 	struct mm_struct *mm;

@@ -3,7 +3,6 @@
  * buffers of its own, and return the verdict itself. A verdict never passes through a map. */
 #pragma once
 
-#define EPERM 1
 
 /* The container of the current task, where its rules need any of `needs`. */
 static __always_inline struct container *container_with(u32 needs, u64 *cgroup)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* System calls, seen as they begin. Attached only while a rule needs it, for it costs every process on the
- * node: a signal sent here ends the process, but the call itself still takes effect. */
+/* System calls, seen as they begin, and those that a seccomp filter of the container has refused, as they end. Attached
+ * only while a rule needs it, for it costs every process on the node: a signal sent as a call begins ends the process,
+ * but the call itself still takes effect. */
 #pragma once
 
 /* Where a call that changes a file keeps its paths: argument indices, negative for none. Filled by user
@@ -19,6 +20,7 @@ struct {
 } file_calls SEC(".maps");
 
 #define AT_FDCWD (-100)
+#define EPERM 1
 
 static __always_inline u64 argument(struct pt_regs *regs, s8 index)
 {
@@ -106,7 +108,8 @@ static __noinline int report_file_call(struct task_struct *task, struct pt_regs 
 	return 0;
 }
 
-static __noinline int judge_syscall(struct task_struct *task, struct container *c, u64 cgroup, u32 number)
+/* `refused`: by the container's filter, so that it is told, and what the filter cannot do is done. */
+static __noinline int judge_syscall(struct task_struct *task, struct container *c, u64 cgroup, u32 number, bool refused)
 {
 	u32 profile;
 	if (!task || !c)
@@ -121,10 +124,16 @@ static __noinline int judge_syscall(struct task_struct *task, struct container *
 	consider(&s, found->match_offset, found->match_count);
 	if (f->enforced == NONE && f->audited == NONE)
 		return 0;
-	u32 outcome = OUTCOME_ALLOWED;
-	if (enforced_action(&s) != ACTION_ALERT) {
+	u32 outcome = OUTCOME_ALLOWED, action = enforced_action(&s);
+	if (refused) {
+		/* What is only reported was so as the call began: this error is the kernel's own. */
+		if (f->enforced == NONE || action == ACTION_ALERT)
+			return 0;
+		outcome = OUTCOME_DENIED;
+	}
+	if (action != ACTION_ALERT && !(refused && action == ACTION_BLOCK)) {
 		bpf_send_signal(SIGKILL);
-		outcome = OUTCOME_KILLED_AFTER;
+		outcome = refused ? OUTCOME_KILLED : OUTCOME_KILLED_AFTER;
 	}
 	struct record *r = new_record(TRACEPOINT_SLOT, f, RECORD_SYSCALL, outcome);
 	if (!r)
@@ -151,24 +160,58 @@ static __always_inline bool foreign_call(struct task_struct *task)
 #endif
 }
 
+/* The number of the call that ends. */
+static __always_inline long called(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->orig_ax;
+#else
+	return regs->syscallno;
+#endif
+}
+
+/* The container of the task where its rules watch this call; else NULL. */
+static __always_inline struct container *watching(struct task_struct *task, long id, u64 *cgroup, struct profile **p)
+{
+	struct container *c;
+	*cgroup = current_container(task, &c);
+	if (!c || id < 0 || id >= 512)
+		return NULL;
+	u32 profile = c->profile;
+	*p = bpf_map_lookup_elem(&profiles, &profile);
+	if (!*p || !((*p)->traced[(id >> 6) & 7] >> (id & 63) & 1))
+		return NULL;
+	struct task_state *state = state_of(task);
+	return (state && state->role == ROLE_RUNTIME) || foreign_call(task) ? NULL : c;
+}
+
 SEC("tp_btf/sys_enter")
 int BPF_PROG(moat_syscall, struct pt_regs *regs, long id)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct container *c;
-	u64 cgroup = current_container(task, &c);
-
-	if (!c || id < 0 || id >= 512)
+	struct profile *p;
+	u64 cgroup;
+	struct container *c = watching(task, id, &cgroup, &p);
+	if (!c)
 		return 0;
-	u32 profile = c->profile;
-	struct profile *p = bpf_map_lookup_elem(&profiles, &profile);
-	if (!p || !(p->traced[(id >> 6) & 7] >> (id & 63) & 1))
-		return 0;
-	struct task_state *state = state_of(task);
-	if ((state && state->role == ROLE_RUNTIME) || foreign_call(task))
-		return 0;
-	judge_syscall(task, c, cgroup, id);
+	judge_syscall(task, c, cgroup, id, false);
 	if (p->needs & NEED_FILE_CALLS && !settings.judged_before)
 		report_file_call(task, regs, c, cgroup, id);
+	return 0;
+}
+
+/* A call that the filter refuses is not seen as it begins. One that was seen, and a rule is against, ends its process. */
+SEC("tp_btf/sys_exit")
+int BPF_PROG(moat_refused, struct pt_regs *regs, long error)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct profile *p;
+	u64 cgroup;
+	if (error != -EPERM || task->pending.signal.sig[0] >> (SIGKILL - 1) & 1)
+		return 0;
+	long id = called(regs);
+	struct container *c = watching(task, id, &cgroup, &p);
+	if (c)
+		judge_syscall(task, c, cgroup, id, true);
 	return 0;
 }

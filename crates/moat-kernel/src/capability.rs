@@ -206,6 +206,7 @@ fn degraded(reason: &str) -> Holding {
     Holding::Degraded { driver: String::from("guard"), reason: reason.to_owned() }
 }
 
+mod filter;
 mod lsm;
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::{ContainerScope, Sink};
 /// Those that judge executions and hold starts. The fork program comes first: a runtime that is marked must pass
 /// the mark on to its children.
 pub(crate) const EXEC: &[&str] = &["moat_cgroup_made", "moat_cgroup_gone", "moat_fork", "moat_exec"];
-pub(crate) const CALLS: &[&str] = &["moat_syscall"];
+pub(crate) const CALLS: &[&str] = &["moat_syscall", "moat_refused"];
 pub(crate) const OUTGOING: &[&str] =
     &["moat_connect4", "moat_connect6", "moat_sendmsg4", "moat_sendmsg6", "moat_packet_out"];
 pub(crate) const ARRIVING: &[&str] = &["moat_packet_in"];

@@ -34,6 +34,8 @@ pub enum Request {
     /// Policies in force with their status, each rule with how it is held.
     Policies,
     Explain(Explain),
+    /// Which system calls the seccomp filter of a container has to refuse that the OCI runtime is about to make.
+    Filter(NewContainer),
     /// The last events kept in memory, then, with `follow`, live ones until the client closes.
     Events(EventQuery),
     /// Stop enforcing and end, leaving nothing behind.
@@ -48,9 +50,13 @@ pub enum Response {
     Containers(Vec<ContainerStatus>),
     Policies(Vec<PolicyStatus>),
     Explanation(Explanation),
+    /// Names of system calls.
+    Filter(Vec<String>),
     Event(Box<Event>),
     Done,
-    Error { message: String },
+    Error {
+        message: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -73,6 +79,15 @@ pub struct Explain {
     pub pod: Option<String>,
     pub container: Option<String>,
     pub activity: Attempt,
+}
+
+/// A container that has no process yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewContainer {
+    /// containerd's namespace.
+    pub namespace: String,
+    pub id: String,
 }
 
 /// The answer, for people: which rule decides and why.
@@ -136,6 +151,9 @@ pub struct ContainerStatus {
     pub pid: u32,
     pub policies: Vec<String>,
     pub rules: usize,
+    /// System calls that its seccomp filter refuses until it ends, whatever policies say by then.
+    #[serde(default)]
+    pub filtered: Vec<String>,
     /// Empty when the container's rules are in force; else why they are not.
     pub problem: String,
 }

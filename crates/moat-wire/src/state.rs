@@ -2,4 +2,5 @@
 //! may remove and leaves everything else alone.
 
 /// Entries of the state folder, files or folders.
-pub const ENTRIES: [&str; 3] = ["agent.lock", "first-seen.json", "first-seen.json.new"];
+pub const ENTRIES: [&str; 5] =
+    ["agent.lock", "filters.json", "filters.json.new", "first-seen.json", "first-seen.json.new"];

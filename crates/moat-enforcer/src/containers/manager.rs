@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::enforcement::{Answer, Enforcement, Order, Settle};
+use super::filters::Filters;
 use super::inventory::{Entered, Id, Inventory, Problem};
 use super::report::{Query, Setting};
 use super::scope::scope;
@@ -24,7 +25,7 @@ use crate::events::Journal;
 use crate::policies::Policies;
 use crate::response::{Quarantine, follow_up};
 use crate::runtime::cgroup::Hierarchy;
-use crate::runtime::{Change, Container, Hint, RESOLVE_DEADLINE, Source};
+use crate::runtime::{Change, Container, Hint, RESOLVE_DEADLINE, RuntimeId, Source};
 
 /// How often losses are compared and failures are looked at again.
 const TICK: Duration = Duration::from_secs(1);
@@ -52,6 +53,7 @@ pub struct Manager {
     pub(super) unreachable: BTreeMap<usize, String>,
     /// Containers that cannot be protected, and why.
     pub(super) unprotected: BTreeMap<Id, String>,
+    pub(super) filters: Filters,
     /// Runtimes that have not said yet what runs.
     unheard: BTreeSet<usize>,
     /// What an agent before us left for containers that have ended is gone.
@@ -87,6 +89,7 @@ struct Work {
 impl Manager {
     pub fn new(
         setting: Setting,
+        filters: Filters,
         journal: Arc<Journal>,
         sources: Vec<Arc<dyn Source>>,
         hierarchy: Hierarchy,
@@ -99,6 +102,7 @@ impl Manager {
             losses: Vec::new(),
             unreachable: BTreeMap::new(),
             unprotected: BTreeMap::new(),
+            filters,
             unheard: (0..sources.len()).collect(),
             forgotten: false,
             journal,
@@ -292,6 +296,9 @@ impl Manager {
                     self.leave(&id);
                 }
                 self.unprotected.retain(|id, _| !is_gone(id));
+                if let [_] = self.sources.as_slice() {
+                    self.keep_filters(|id| present.contains(&(source, id.clone())));
+                }
                 for container in containers {
                     self.enter(source, container);
                 }
@@ -347,11 +354,18 @@ impl Manager {
 
     fn leave(&mut self, id: &Id) {
         self.unprotected.remove(id);
+        self.keep_filters(|other| *other != id.1);
         if let Some(cgroup) = self.inventory.leave(id) {
             self.work.held.remove(&cgroup);
             self.work.changed.remove(&cgroup);
             self.quarantining.remove(&cgroup);
             self.work.gone.insert(cgroup);
+        }
+    }
+
+    fn keep_filters(&mut self, lives: impl Fn(&RuntimeId) -> bool) {
+        if let Err(error) = self.filters.retain(lives) {
+            tracing::warn!(%error, "filters of containers that have ended cannot be forgotten");
         }
     }
 

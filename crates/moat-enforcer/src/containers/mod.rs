@@ -7,6 +7,7 @@
 //! ```
 
 pub mod enforcement;
+pub mod filters;
 mod inventory;
 mod manager;
 mod report;

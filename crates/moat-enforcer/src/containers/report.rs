@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,10 +17,12 @@ use moat_wire::control::{
 };
 use tokio::sync::oneshot;
 
+use super::filters::Calls;
 use super::inventory::Known;
 use super::manager::Manager;
 use crate::events::Journal;
-use crate::policies::{Loaded, Refused};
+use crate::policies::{Loaded, Policies, Refused};
+use crate::runtime::RuntimeId;
 
 /// A question, and where the answer goes.
 #[derive(Debug)]
@@ -29,6 +32,10 @@ pub enum Query {
     Policies(Arc<Capabilities>, oneshot::Sender<Vec<PolicyStatus>>),
     /// What is needed to explain a decision, for every container that fits.
     Explain(Box<Explain>, oneshot::Sender<Vec<Explanations>>),
+    /// The policies in force.
+    InForce(oneshot::Sender<Arc<Policies>>),
+    /// The container is made with a filter that refuses these calls.
+    Filtered(RuntimeId, Calls, oneshot::Sender<io::Result<()>>),
 }
 
 /// A container to explain decisions of.
@@ -39,6 +46,8 @@ pub struct Explanations {
     pub rules: Arc<RuleSet>,
     pub selected: Vec<String>,
     pub not_selected: Vec<NotSelected>,
+    /// What its filter refuses.
+    pub filtered: Calls,
 }
 
 /// What does not change while the agent runs.
@@ -57,13 +66,15 @@ pub struct Setting {
 }
 
 impl Manager {
-    pub(super) fn answer(&self, query: Query) {
+    pub(super) fn answer(&mut self, query: Query) {
         // Who asked may have gone; that is no error.
         match query {
             Query::Status(to) => drop(to.send(self.status())),
             Query::Containers(to) => drop(to.send(self.containers())),
             Query::Policies(capabilities, to) => drop(to.send(self.policy_statuses(&capabilities))),
             Query::Explain(explain, to) => drop(to.send(self.explanations(&explain))),
+            Query::InForce(to) => drop(to.send(Arc::clone(&self.policies))),
+            Query::Filtered(container, calls, to) => drop(to.send(self.filters.set(container, calls))),
         }
     }
 
@@ -112,6 +123,7 @@ impl Manager {
                 pid: known.container.init_pid,
                 policies: policies.of(known).iter().map(ToString::to_string).collect(),
                 rules: known.rules.as_ref().map_or(0, |rules| rules.rules.len()),
+                filtered: self.filters.of(&known.container.runtime_id).into_iter().collect(),
                 problem: match (&known.problem, &known.rules) {
                     (Some(problem), _) => problem.error.to_string(),
                     (None, None) => String::from("its rules are being put in force"),
@@ -122,11 +134,16 @@ impl Manager {
     }
 
     fn policy_statuses(&self, capabilities: &Capabilities) -> Vec<PolicyStatus> {
-        let mut containers = BTreeMap::<Arc<str>, usize>::new();
+        // How many containers a policy is in force in, and what the filters of all of them refuse.
+        let mut containers = BTreeMap::<Arc<str>, (usize, Calls)>::new();
         let mut names = PolicyNames::default();
         for (_, known) in self.inventory.iter() {
+            let filtered = self.filters.of(&known.container.runtime_id);
             for policy in names.of(known) {
-                *containers.entry(Arc::clone(policy)).or_default() += 1;
+                let (count, by_all) =
+                    containers.entry(Arc::clone(policy)).or_insert_with(|| (0, filtered.clone()));
+                *count += 1;
+                by_all.retain(|call| filtered.contains(call));
             }
         }
         let refused = |file: &PathBuf| {
@@ -136,14 +153,15 @@ impl Manager {
         let runtime = self.policies.runtime.iter().map(|Loaded { policy, file, first_seen }| {
             let active = ActivePolicy { policy: Arc::clone(policy), first_seen: *first_seen };
             let name = policy.metadata.name.as_str();
+            let (containers, filtered) = containers.remove(name).unwrap_or_default();
             PolicyStatus {
                 name: name.to_owned(),
                 kind: policy.kind.clone(),
                 file: file.display().to_string(),
                 mode: mode(&active),
                 labels: policy.metadata.labels.clone(),
-                rules: rule_statuses(capabilities, &active),
-                containers: containers.get(name).copied().unwrap_or(0),
+                rules: rule_statuses(capabilities, &filtered, &active),
+                containers,
                 refused: refused(file),
                 document: serde_saphyr::to_string(&**policy).unwrap_or_default(),
             }
@@ -194,6 +212,7 @@ impl Manager {
                     rules: Arc::clone(known.rules.as_ref()?),
                     selected,
                     not_selected,
+                    filtered: self.filters.of(&known.container.runtime_id),
                 })
             })
             .collect()
@@ -201,7 +220,7 @@ impl Manager {
 }
 
 /// Each rule of the policy, as the file has them, and how it is held.
-fn rule_statuses(capabilities: &Capabilities, active: &ActivePolicy) -> Vec<RuleStatus> {
+fn rule_statuses(capabilities: &Capabilities, filtered: &Calls, active: &ActivePolicy) -> Vec<RuleStatus> {
     let policy = Arc::clone(&active.policy);
     let mut everywhere = RuntimePolicy::clone(&policy);
     everywhere.spec.namespace_selector = None;
@@ -210,8 +229,9 @@ fn rule_statuses(capabilities: &Capabilities, active: &ActivePolicy) -> Vec<Rule
     let active = ActivePolicy { policy: Arc::new(everywhere), first_seen: active.first_seen };
     let Ok(mut set) = PolicySet::new([active], 0) else { return Vec::new() };
     let rules = set.rule_set(&Workload::default(), Timestamp::now());
+    let holds = |rule| holding(&capabilities.holding_with(rule, filtered));
     let held: HashMap<&str, RuleHolding> =
-        rules.rules.iter().map(|rule| (&*rule.rule, holding(&capabilities.holding(rule)))).collect();
+        rules.rules.iter().map(|rule| (&*rule.rule, holds(rule))).collect();
     policy
         .spec
         .rules

@@ -30,6 +30,7 @@ fn explain(activity: Attempt) -> Explanation {
         init_pid: 1,
         selected: vec![String::from("no-shells")],
         not_selected: Vec::new(),
+        filtered: filters::Calls::new(),
     };
     let question = Explain { pod: None, container: None, activity };
     explained(container, &Capabilities::default(), &question, &Users::parse(b"www-data:x:33:33::/:/bin/sh\n"))

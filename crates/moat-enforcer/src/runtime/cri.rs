@@ -226,6 +226,11 @@ impl Source for Crio {
         })
     }
 
+    fn unborn<'a>(&'a self, _id: &'a RuntimeId) -> Answer<'a, Option<Container>> {
+        // a container is known once it is made.
+        Box::pin(async { Ok(None) })
+    }
+
     fn watch(&self, changes: mpsc::Sender<Change>) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(keep_following(self, changes))
     }

@@ -44,6 +44,10 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// milliseconds, at most [`RESOLVE_DEADLINE`], because the container's start is held meanwhile.
     fn resolve<'a>(&'a self, hint: &'a Hint) -> Answer<'a, Option<Container>>;
 
+    /// A container that has no process yet, with 0 for its first one's pid. `None` if the runtime does not know it, or
+    /// cannot be asked while it makes one.
+    fn unborn<'a>(&'a self, id: &'a RuntimeId) -> Answer<'a, Option<Container>>;
+
     /// Sends what changes until the receiver is dropped. Begins with a [`Change::Resync`]; reconnects by
     /// itself, with back-off, and then sends a [`Change::Resync`] again.
     fn watch(&self, changes: mpsc::Sender<Change>) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;

@@ -18,17 +18,17 @@ use tracing_subscriber::EnvFilter;
 /// How long anything here may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-struct Node {
-    containerd: Containerd,
-    image: Image,
-    folder: tempfile::TempDir,
+pub struct Node {
+    pub containerd: Containerd,
+    pub image: Image,
+    pub folder: tempfile::TempDir,
     cancel: CancellationToken,
     agent: JoinHandle<Result<(), RunError>>,
 }
 
 impl Node {
     /// An agent with this policy, or `None` where this machine can run none.
-    async fn start(policy: &str) -> Option<Node> {
+    pub async fn start(policy: &str) -> Option<Node> {
         let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env());
         // RUST_LOG=debug shows what the agent does; it may be set up by another test already.
         let _ = log.with_test_writer().try_init();
@@ -94,16 +94,16 @@ impl Node {
         }
     }
 
-    fn control(&self) -> PathBuf {
+    pub fn control(&self) -> PathBuf {
         self.folder.path().join("state/control.sock")
     }
 
-    async fn client(&self) -> Client {
+    pub async fn client(&self) -> Client {
         Client::connect(&self.control()).await.unwrap()
     }
 
     /// The first event that `wanted` takes, kept or still to come.
-    async fn event(&self, wanted: impl Fn(&Event) -> bool) -> Event {
+    pub async fn event(&self, wanted: impl Fn(&Event) -> bool) -> Event {
         let query = EventQuery { follow: true, ..EventQuery::default() };
         let mut events = self.client().await.events(query).await.unwrap();
         let wanted = async {
@@ -118,7 +118,7 @@ impl Node {
     }
 
     /// Asks until the containers are as `wanted`.
-    async fn containers(&self, wanted: impl Fn(&[ContainerStatus]) -> bool) -> Vec<ContainerStatus> {
+    pub async fn containers(&self, wanted: impl Fn(&[ContainerStatus]) -> bool) -> Vec<ContainerStatus> {
         let mut client = self.client().await;
         let wanted = async {
             loop {
@@ -132,7 +132,7 @@ impl Node {
         timeout(DEADLINE, wanted).await.expect("the containers did not become so")
     }
 
-    async fn end(mut self) {
+    pub async fn end(mut self) {
         self.client().await.shutdown().await.unwrap();
         timeout(DEADLINE, &mut self.agent).await.expect("the agent did not end").unwrap().unwrap();
         assert!(!self.control().exists(), "the control socket is left");
@@ -145,7 +145,7 @@ impl Drop for Node {
     }
 }
 
-fn policy(rules: &str) -> String {
+pub fn policy(rules: &str) -> String {
     format!(
         "apiVersion: aqua.security/v1alpha1\nkind: RuntimePolicy\nmetadata: {{ name: DisallowEtcAccessForNginx }}\nspec:\n  \
          labelSelector: {{ matchLabels: {{ app: nginx }} }}\n  mode: Enforce\n  rules:\n  {rules}\n"
@@ -155,13 +155,13 @@ fn policy(rules: &str) -> String {
 const NO_PASSWD: &str = "- { name: no-passwd, severity: High, action: Block, file: { paths: [/etc/passwd], operations: [Read] } }";
 
 /// Runs a program in the container from outside, on a thread, for it blocks.
-async fn exec(running: &Running, command: &'static [&'static str]) -> String {
+pub async fn exec(running: &Running, command: &'static [&'static str]) -> String {
     let running = running.clone();
     let output = tokio::task::spawn_blocking(move || running.exec(command)).await.unwrap().unwrap();
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
-fn start(node: &Node, id: &str) -> Running {
+pub fn start(node: &Node, id: &str) -> Running {
     tokio::task::block_in_place(|| {
         node.containerd.container(&node.image, id).label("app", "nginx").start().unwrap()
     })

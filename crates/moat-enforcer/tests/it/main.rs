@@ -2,4 +2,5 @@
 #![expect(clippy::unwrap_used, reason = "the functions that tests share fail as tests do")]
 
 mod agent;
+mod filter;
 mod runtime;

@@ -12,7 +12,7 @@ const HERE: Architecture = Architecture::X86_64;
 const HERE: Architecture = Architecture::Aarch64;
 
 /// The number of a system call on this architecture.
-pub(super) fn number(name: &str) -> Option<u32> {
+pub(crate) fn number(name: &str) -> Option<u32> {
     syscall_number(name, HERE)
 }
 

@@ -95,6 +95,8 @@ pub(super) struct Watched {
     /// At LSM hooks.
     pub hooked: Calls,
     pub needs: u32,
+    /// Some of those that are traced are what rules are about, which a filter of the container may have refused.
+    pub filtered: bool,
 }
 
 impl Watched {
@@ -107,6 +109,7 @@ impl Watched {
         for (index, held) in held.into_iter().enumerate() {
             watched.hooked[index] = tables.calls[index] & held;
             watched.traced[index] = tables.calls[index] & !held;
+            watched.filtered |= watched.traced[index] != 0;
             if !files_judged {
                 watched.traced[index] |= tables.file_calls[index];
             }
@@ -125,6 +128,9 @@ impl Watched {
         let mut programs: Names = calls::programs(&self.hooked).collect();
         if self.traced.iter().any(|word| *word != 0) {
             programs.insert("moat_syscall");
+        }
+        if self.filtered {
+            programs.insert("moat_refused");
         }
         programs.extend(demand::by(self.needs));
         programs

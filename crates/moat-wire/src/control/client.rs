@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 use super::frame::Lines;
 use super::{
-    ContainerStatus, EventQuery, Explain, Explanation, MAX_LINE, MAX_REQUEST, PolicyStatus, Request,
-    Response, Status,
+    ContainerStatus, EventQuery, Explain, Explanation, MAX_LINE, MAX_REQUEST, NewContainer, PolicyStatus,
+    Request, Response, Status,
 };
 
 /// How long the agent has to take a connection.
@@ -88,6 +88,13 @@ impl Client {
     pub async fn explain(&mut self, question: Explain) -> Result<Explanation, ClientError> {
         match self.ask(&Request::Explain(question)).await? {
             Response::Explanation(explanation) => Ok(explanation),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub async fn filter(&mut self, container: NewContainer) -> Result<Vec<String>, ClientError> {
+        match self.ask(&Request::Filter(container)).await? {
+            Response::Filter(calls) => Ok(calls),
             other => Err(unexpected(&other)),
         }
     }
@@ -188,6 +195,7 @@ fn unexpected(response: &Response) -> ClientError {
         Response::Containers(_) => "containers",
         Response::Policies(_) => "policies",
         Response::Explanation(_) => "an explanation",
+        Response::Filter(_) => "a filter",
         Response::Event(_) => "an event",
         Response::Done => "the end",
         Response::Error { .. } => "an error",

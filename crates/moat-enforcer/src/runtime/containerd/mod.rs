@@ -325,6 +325,15 @@ impl Source for Containerd {
         })
     }
 
+    fn unborn<'a>(&'a self, id: &'a RuntimeId) -> Answer<'a, Option<Container>> {
+        Box::pin(async move {
+            if self.except.contains(&id.namespace) {
+                return Ok(None);
+            }
+            self.container(&id.namespace, &id.id, 0).await
+        })
+    }
+
     fn watch(&self, changes: mpsc::Sender<Change>) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(keep_following(self, changes))
     }

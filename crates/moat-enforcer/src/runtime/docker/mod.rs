@@ -214,6 +214,11 @@ impl Source for Docker {
         })
     }
 
+    fn unborn<'a>(&'a self, _id: &'a RuntimeId) -> Answer<'a, Option<Container>> {
+        // dockerd answers nothing about a container while it starts it.
+        Box::pin(async { Ok(None) })
+    }
+
     fn watch(&self, changes: mpsc::Sender<Change>) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(keep_following(self, changes))
     }

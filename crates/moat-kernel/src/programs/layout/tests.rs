@@ -146,6 +146,7 @@ fn profiles_heads() {
         traced: [11, 12, 13, 14, 15, 16, 17, 1 << 63],
         hooked: [21, 22, 23, 24, 25, 26, 27, 1 << 62],
         needs: 1,
+        filtered: false,
     };
     let mut groups = profiles::Groups::default();
     for (kind, expected) in [
