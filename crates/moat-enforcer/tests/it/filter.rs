@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use moat_event::{EventAction, EventType};
-use moat_testkit::Running;
+use moat_testkit::{NewContainer, Running};
 use moat_wire::control::{PolicyStatus, RuleHolding};
 use tokio::task::block_in_place;
 
@@ -30,11 +30,13 @@ impl Node {
         script
     }
 
+    fn made_by(&self, runtime: &Path, id: &str, app: &str) -> NewContainer<'_> {
+        let runtime = format!("--runc-binary={}", runtime.display());
+        self.containerd.container(&self.image, id).flag(&runtime).label("app", app)
+    }
+
     fn start_by(&self, runtime: &Path, id: &str, app: &str) -> anyhow::Result<Running> {
-        block_in_place(|| {
-            let runtime = format!("--runc-binary={}", runtime.display());
-            self.containerd.container(&self.image, id).flag(&runtime).label("app", app).start()
-        })
+        block_in_place(|| self.made_by(runtime, id, app).start())
     }
 
     async fn holding(&self) -> RuleHolding {
@@ -81,7 +83,9 @@ async fn a_call_that_no_hook_guards_fails_where_the_container_was_made_with_a_fi
 async fn what_a_filter_refuses_ends_the_process_where_a_rule_demands_it() {
     let Some(node) = Node::start(&policy(&NO_FIFO.replace("Block", "KillProcess"))).await else { return };
     let runtime = node.oci_runtime("moat-runc", &node.control(), "");
-    let filtered = node.start_by(&runtime, "filtered", "nginx").unwrap();
+    // In a filter that containerd gives it.
+    let filtered =
+        block_in_place(|| node.made_by(&runtime, "filtered", "nginx").flag("--seccomp").start()).unwrap();
     node.containers(|all| all.iter().any(|one| one.rules == 1)).await;
     let output = exec(&filtered, &["/bin/sh", "-c", "mkfifo /tmp/fifo; echo status $?; ls /tmp"]).await;
     assert!(output.contains("status 137") && !output.contains("\nfifo"), "{output}");
