@@ -15,6 +15,7 @@ use nix::mount::{MsFlags, mount};
 
 use crate::container;
 use crate::protocol::{Message, Verdict};
+use crate::suites::lsm;
 
 /// Where the initramfs has what the guest needs; the host puts it there.
 pub const INIT: &str = "/init";
@@ -27,7 +28,7 @@ pub const ENVIRONMENT: &str = "/environment";
 pub const SHELL: &str = "shell";
 
 /// How long a suite may take to begin its next case.
-const PAUSE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_mins(3);
 /// The first serial port, and the second one.
 const CONSOLE: &str = "/dev/ttyS0";
 const MESSAGES: &str = "/dev/ttyS1";
@@ -108,11 +109,8 @@ fn serve(messages: &mut File) -> Result<()> {
     send(messages, &Message::Ready)?;
     let mut waiting: VecDeque<&str> = selection.lines().collect();
     while let Some(first) = waiting.front() {
-        let suite = first.split_once("::").map_or(*first, |(suite, _)| suite);
-        let together = waiting
-            .iter()
-            .take_while(|name| name.split_once("::").map_or(**name, |(suite, _)| suite) == suite)
-            .count();
+        let suite = process_of(first);
+        let together = waiting.iter().take_while(|name| process_of(name) == suite).count();
         let cases: Vec<&str> = waiting.iter().copied().take(together).collect();
         let settled = Suite::start(suite, &cases)?.watch(messages)?;
         // A process that ends with all its cases left, before the first one began, would do so again.
@@ -120,6 +118,12 @@ fn serve(messages: &mut File) -> Result<()> {
         waiting.drain(..settled.min(together));
     }
     Ok(())
+}
+
+/// The suite that a case is of, or what all suites are called that share a driver.
+fn process_of(case: &str) -> &str {
+    let suite = case.split_once("::").map_or(case, |(suite, _)| suite);
+    if lsm::SUITES.contains(&suite) { "lsm" } else { suite }
 }
 
 /// A process that runs cases of one suite in their order, so that a crash takes no more with it than one case.

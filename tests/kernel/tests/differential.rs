@@ -62,6 +62,7 @@ fn the_guard_decides_as_the_evaluator() -> Result<()> {
         root,
         by: By::Guard,
         driver: &mut guard,
+        generation: 1000,
         scope,
         records: &records,
         actors,

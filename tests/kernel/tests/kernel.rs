@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         let full = |series: &str, name: &str| format!("{series}::{name}");
         let runs = SERIES.map(|series| {
             let selected = cases()
+                .filter(|case| case.series.is_none_or(|only| only == series))
                 .filter(|case| {
                     let trial = Trial::test(full(series, &case.name), || Ok(())).with_ignored_flag(case.slow);
                     !arguments.is_filtered_out(&trial) && !arguments.is_ignored(&trial)
@@ -38,7 +39,9 @@ fn main() -> ExitCode {
             (series, Arc::new(Mutex::new(run)))
         });
         for case in cases() {
-            for (series, run) in &runs {
+            for (series, run) in
+                runs.iter().filter(|(series, _)| case.series.is_none_or(|only| only == *series))
+            {
                 let (run, name) = (Arc::clone(run), case.name.clone());
                 let trial = Trial::ignorable_test(full(series, &name), move || conclude(&run, &name));
                 trials.push(trial.with_ignored_flag(case.slow));

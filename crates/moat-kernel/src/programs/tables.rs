@@ -14,6 +14,7 @@ use moat_policy::glob::{Glob, Shape};
 use moat_policy::model::{
     DriftMatcher, ExecutableList, FileMatcher, NetworkMatcher, OriginMatcher, ProcessMatcher, RuleAction,
 };
+use moat_policy::pattern::Pattern;
 use moat_policy::rule_set::Matcher;
 use moat_policy::{EffectiveRule, RuleSet, Users};
 
@@ -203,6 +204,30 @@ impl Paths {
     }
 }
 
+impl Paths {
+    /// Adds to exact paths the exceptions that reach them as globs: a file that is found by its inode is judged by the path
+    /// that a rule names, which then is not looked up.
+    fn except_exact(&mut self) {
+        // They are patterns of globs, which were compiled when these were read.
+        let patterns: Vec<_> = self
+            .patterns
+            .iter()
+            .filter(|(_, ranks)| !ranks.excepts.is_empty())
+            .filter_map(|(pattern, ranks)| Some((Pattern::new(pattern).ok()?, ranks)))
+            .collect();
+        let prefixes: Vec<_> = self.prefixes.iter().filter(|(_, ranks)| !ranks.excepts.is_empty()).collect();
+        for (path, exact) in self.exact.iter_mut().filter(|(_, exact)| !exact.matches.is_empty()) {
+            let below =
+                prefixes.iter().filter(|(prefix, _)| path.starts_with(prefix)).map(|(_, ranks)| *ranks);
+            let matched =
+                patterns.iter().filter(|(pattern, _)| pattern.is_match(path)).map(|(_, ranks)| *ranks);
+            for ranks in below.chain(matched) {
+                exact.excepts.extend(ranks.excepts.intersection(&exact.matches));
+            }
+        }
+    }
+}
+
 /// The array of all lists, each content once.
 #[derive(Default)]
 struct Lists {
@@ -246,6 +271,8 @@ impl Tables {
         for (rank, rule) in rules.rules.iter().enumerate() {
             builder.rule(rank as u32, rule).map_err(|what| does_not_fit(rule, what))?;
         }
+        builder.programs.except_exact();
+        builder.files.except_exact();
         builder.finish(rules, users)
     }
 }

@@ -78,6 +78,9 @@ async fn echo(request: Request, responder: Responder) {
         Request::Shutdown => {
             let _ = responder.send(Response::Done).await;
         }
+        Request::Filter(container) => {
+            let _ = responder.send(Response::Filter(vec![container.namespace, container.id])).await;
+        }
         Request::Status | Request::Explain(_) => {}
     }
 }
@@ -89,6 +92,8 @@ async fn questions_are_answered_one_after_the_other() {
     assert_eq!(client.containers().await.unwrap(), []);
     assert_eq!(client.policies().await.unwrap_err().to_string(), "not now");
     assert_eq!(client.status().await.unwrap_err().to_string(), "the agent has no answer to this");
+    let container = NewContainer { namespace: String::from("k8s.io"), id: String::from("a") };
+    assert_eq!(client.filter(container).await.unwrap(), ["k8s.io", "a"]);
     assert_eq!(client.containers().await.unwrap(), []);
     agent.stop().await;
 }

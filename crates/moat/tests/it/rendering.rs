@@ -41,7 +41,7 @@ fn answers(request: Request) -> Vec<Response> {
             "audited": null, "selected": ["no-shells"],
             "notSelected": [{ "policy": "egress", "why": "`namespaceSelector.matchNames` does not match default" }] } }),
         Request::Events(_) => return events(),
-        Request::Shutdown => json!({ "error": { "message": "not in this test" } }),
+        Request::Filter(_) | Request::Shutdown => json!({ "error": { "message": "not in this test" } }),
     };
     vec![serde_json::from_value(value).unwrap()]
 }

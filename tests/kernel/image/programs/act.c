@@ -109,8 +109,11 @@ static int use_capability(const char *name)
 		return outcome(chroot("/"));
 	if (is(name, "NET_RAW"))
 		return outcome(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
-	if (is(name, "SYS_NICE"))
-		return outcome(setpriority(PRIO_PROCESS, 0, -1));
+	if (is(name, "SYS_NICE")) {
+		/* Without the capability this call says EACCES. */
+		int error = outcome(setpriority(PRIO_PROCESS, 0, -1));
+		return error == EACCES ? EPERM : error;
+	}
 	if (is(name, "SETGID"))
 		return outcome(setgroups(0, NULL));
 	return ENOSYS;

@@ -21,10 +21,10 @@ const ARGUMENTS: &str = "console=ttyS0 quiet oops=panic panic=-1 mitigations=off
      lsm=lockdown,capability,landlock,bpf";
 
 /// No guest may take longer than this, whatever it does; one that counts instructions is slower.
-const LIFE: Duration = Duration::from_mins(45);
+const LIFE: Duration = Duration::from_mins(90);
 const COUNTING_LIFE: Duration = Duration::from_hours(3);
 /// How long it may take to boot, or to do anything else between cases, without a message.
-pub const SILENCE: Duration = Duration::from_mins(2);
+pub const SILENCE: Duration = Duration::from_mins(5);
 /// Messages that wait for the host; then the guest does.
 const QUEUE: usize = 1024;
 /// How much of the console is told when a guest dies.

@@ -50,6 +50,8 @@ pub struct Site<'a> {
     pub root: PathBuf,
     pub by: By,
     pub driver: &'a mut dyn Driver,
+    /// Of the first rule set; what older ones say is not looked at.
+    pub generation: u64,
     pub scope: ContainerScope,
     pub records: &'a Receiver<Record>,
     pub actors: Actors,
@@ -138,7 +140,7 @@ pub fn run(site: &mut Site<'_>, plan: Plan) -> Result<Tally> {
     let mut choice = Choice::new(plan.seed);
     let mut batches: Vec<Batch> = Vec::new();
     while batches.len() * ACTIONS < plan.cases {
-        let generation = 1000 + batches.len() as u64;
+        let generation = site.generation + batches.len() as u64;
         let policies = policies(&mut choice);
         let rules = rule_set(&policies, generation, site.is_held)?;
         let evaluator = Evaluator::new(Arc::clone(&rules), &users)?;
@@ -160,12 +162,12 @@ pub fn run(site: &mut Site<'_>, plan: Plan) -> Result<Tally> {
         }
         batches.push(batch);
         for record in site.records.try_iter() {
-            note(&mut batches, &record)?;
+            note(&mut batches, site.generation, &record)?;
         }
     }
     while batches.iter().any(Batch::waits) {
         let Ok(record) = site.records.recv_timeout(DEADLINE) else { break };
-        note(&mut batches, &record)?;
+        note(&mut batches, site.generation, &record)?;
     }
     eprintln!("{} rule sets took {:.1} s", batches.len(), began.elapsed().as_secs_f32());
     let mut tally = Tally::default();
@@ -186,7 +188,10 @@ pub fn run(site: &mut Site<'_>, plan: Plan) -> Result<Tally> {
     Ok(tally)
 }
 
-fn note(batches: &mut [Batch], record: &Record) -> Result<()> {
+fn note(batches: &mut [Batch], first: u64, record: &Record) -> Result<()> {
+    if record.generation < first {
+        return Ok(());
+    }
     let batch = batches.iter_mut().find(|batch| batch.generation == record.generation);
     let batch = batch.with_context(|| format!("a record of no batch: {record:?}"))?;
     let stopped = matches!(record.outcome, Outcome::Denied | Outcome::Killed);

@@ -1,55 +1,36 @@
 //! Ways around rules, each tried twice: without the rules it must work, with them it must not.
 
-use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use moat_event::Workload;
-use moat_kernel::lsm::Lsm;
-use moat_kernel::{Driver, DriverConfig, Held, Outcome, Record, Sink};
+use moat_kernel::{Driver, Outcome, Record};
 use moat_policy::model::{API_VERSION, Metadata, Mode, RuntimePolicy, RuntimePolicySpec};
 use moat_policy::{ActivePolicy, PolicySet, RuleSet};
 
-use super::{Case, skip};
+use super::lsm::{LOADING, Node, node};
+use super::{Case, Machine, skip};
 use crate::bypass::{self, Before, Trick};
 use crate::container::{Container, Ended};
 
 /// How long a container may take to be held, and how long a trick may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 const LIMIT: Duration = Duration::from_mins(2);
-/// With its container and its stress.
-const CASE: Duration = Duration::from_mins(5);
 
 /// All tricks, in one program.
 const PROGRAM: &str = "/opt/bypass/tricks";
 const NOT_HERE: i32 = 77;
 
 pub fn cases() -> Vec<Case> {
-    let case = |name: String| Case::new("bypass", &name.clone(), move || run(&name)).within(CASE);
+    let case = |name: String| {
+        // One that cannot be read fails where it is run.
+        let wants_more = bypass::trick(&name).is_ok_and(|trick| trick.cpus > 1);
+        let case = Case::new("bypass", &name.clone(), move || run(&name)).within(LOADING);
+        if wants_more { case.on(Machine::Parallel) } else { case }
+    };
     bypass::names().into_iter().map(case).collect()
-}
-
-/// The driver that all cases share.
-struct Node {
-    driver: Lsm,
-    records: Receiver<Record>,
-    held: Receiver<Held>,
-    containers: usize,
-    generation: u64,
-}
-
-fn node() -> Result<&'static Mutex<Node>> {
-    static NODE: OnceLock<Mutex<Node>> = OnceLock::new();
-    if let Some(node) = NODE.get() {
-        return Ok(node);
-    }
-    let (records_in, records) = mpsc::sync_channel(1 << 14);
-    let (held_in, held) = mpsc::sync_channel(64);
-    let driver = Lsm::load(&DriverConfig::default(), Sink::new(records_in), held_in)?;
-    let node = Node { driver, records, held, containers: 0, generation: 0 };
-    Ok(NODE.get_or_init(|| Mutex::new(node)))
 }
 
 /// How one attempt ended.
@@ -66,7 +47,7 @@ fn run(name: &str) -> Result<()> {
     if let Some(needed) = trick.needs.iter().find(|needed| older(&release, needed)) {
         return skip(format!("needs Linux {needed}"));
     }
-    let mut node = node()?.lock().map_err(|_| anyhow::anyhow!("an earlier case panicked"))?;
+    let mut node = node()?;
 
     if !trick.always {
         let control = node.attempt(name, &trick, false)?;

@@ -2,23 +2,22 @@
 //! ways around them are in the bypass corpus.
 
 use std::fs;
-use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use moat_event::{FileOperation, Severity};
-use moat_kernel::lsm::Lsm;
-use moat_kernel::{Act, Driver, DriverConfig, Held, Outcome, Record, Sink};
+use moat_kernel::{Act, Driver, Outcome, Record};
 use moat_policy::model::{FileException, FileMatcher, RuleAction};
 use moat_policy::rule_set::Matcher;
 use moat_policy::{EffectiveRule, RuleSet};
 
+use super::lsm::{LOADING, Node, node};
 use super::{Case, cases};
 use crate::container::{Container, Ended};
 
 pub fn cases() -> Vec<Case> {
-    cases!(
+    let cases = cases!(
         "file": a_refusal_is_told_in_full,
         neighbours_are_left_alone,
         what_is_not_to_be_refused_is_told_once,
@@ -29,31 +28,11 @@ pub fn cases() -> Vec<Case> {
         a_renamed_directory_is_judged_by_its_new_name,
         a_mounted_directory_is_judged_by_its_new_path,
         a_file_that_replaces_another_is_judged,
-    )
+    );
+    cases.into_iter().map(|case| case.within(LOADING)).collect()
 }
 
 const DEADLINE: Duration = Duration::from_secs(30);
-
-struct Node {
-    driver: Lsm,
-    records: Receiver<Record>,
-    held: Receiver<Held>,
-    generation: u64,
-}
-
-/// The driver that all cases share.
-fn node() -> Result<MutexGuard<'static, Node>> {
-    static NODE: OnceLock<Mutex<Node>> = OnceLock::new();
-    if NODE.get().is_none() {
-        let (records_in, records) = mpsc::sync_channel(4096);
-        let (held_in, held) = mpsc::sync_channel(64);
-        let driver = Lsm::load(&DriverConfig::default(), Sink::new(records_in), held_in)?;
-        let _ = NODE.set(Mutex::new(Node { driver, records, held, generation: 0 }));
-    }
-    let node = NODE.get().context("no driver")?;
-    // A case that failed leaves the driver as it is.
-    Ok(node.lock().unwrap_or_else(PoisonError::into_inner))
-}
 
 impl Node {
     /// A container with rules in force, in which `setup` was run before.

@@ -6,7 +6,9 @@ mod differential;
 mod file;
 mod guard;
 pub mod life;
+pub mod lsm;
 mod older;
+mod records;
 mod speed;
 mod trouble;
 
@@ -27,6 +29,8 @@ pub struct Case {
     pub name: String,
     /// What it must run on.
     pub machine: Machine,
+    /// The only series of kernels that it is for, where it is not for all.
+    pub series: Option<&'static str>,
     /// Too slow on an emulated processor for every run: only with `--include-ignored`.
     pub slow: bool,
     limit: Duration,
@@ -74,6 +78,7 @@ impl Case {
         Case {
             name: format!("{suite}::{name}"),
             machine: Machine::Plain,
+            series: None,
             slow: false,
             limit: LIMIT,
             run: Box::new(run),
@@ -84,6 +89,12 @@ impl Case {
     #[must_use]
     pub fn slow(self) -> Case {
         Case { slow: true, ..self }
+    }
+
+    /// It says something about one series of kernels.
+    #[must_use]
+    pub fn only(self, series: &'static str) -> Case {
+        Case { series: Some(series), ..self }
     }
 
     /// It needs such a machine.
@@ -112,12 +123,13 @@ pub fn all() -> Vec<Case> {
     let suites = [
         boot::cases(),
         guard::cases(),
-        file::cases(),
         life::cases(),
         older::cases(),
+        records::cases(),
+        file::cases(),
         differential::cases(),
-        speed::cases(),
         bypass::cases(),
+        speed::cases(),
     ];
     suites.into_iter().flatten().collect()
 }

@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use crate::container::Container;
 use crate::node::{INIT, command};
 
-const DEADLINE: Duration = Duration::from_mins(2);
+/// An emulated processor checks programs for half a minute, and on a busy machine for minutes.
+const DEADLINE: Duration = Duration::from_mins(10);
 
 /// Whose pins these agents leave to each other.
 pub fn instance() -> Instance {

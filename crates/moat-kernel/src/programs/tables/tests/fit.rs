@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use moat_event::Severity;
+use moat_event::{FileOperation, Severity};
+use moat_policy::model::FileException;
 
 use super::*;
 
@@ -238,4 +239,24 @@ fn a_mapped_network_is_the_network_it_maps() {
     for text in ["", "10.0.0.0/33", "::/129", "ten", "10.0.0"] {
         assert!(parse_network(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn exact_paths_carry_the_exceptions_that_reach_them_as_globs() {
+    let matcher = FileMatcher {
+        paths: ["/data/a", "/data/b", "/etc/ssl/key"].map(String::from).to_vec(),
+        operations: vec![FileOperation::Read],
+        processes: Vec::new(),
+        users: Vec::new(),
+        except: Some(FileException {
+            paths: ["/data/[a]", "/etc/**"].map(String::from).to_vec(),
+            ..FileException::default()
+        }),
+    };
+    let tables = compile(vec![named("rule", Matcher::File(Arc::new(matcher)))]).unwrap();
+    let excepted = |path: &[u8]| {
+        let is_it = |text: &&(TextKind, Vec<u8>, ListRef)| text.0 == TextKind::File && text.1 == path;
+        tables.texts.iter().find(is_it).unwrap().2.except_count
+    };
+    assert_eq!((excepted(b"/data/a"), excepted(b"/data/b"), excepted(b"/etc/ssl/key")), (1, 0, 1));
 }
