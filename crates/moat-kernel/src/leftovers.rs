@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use libbpf_rs::query::ProgInfoIter;
 
 /// How long the kernel may take to free what an agent had until a moment ago.
-const FREED: Duration = Duration::from_secs(5);
+const FREED: Duration = Duration::from_secs(30);
 /// It tells nobody when it has, so it is asked this often.
 const ASK: Duration = Duration::from_millis(20);
 

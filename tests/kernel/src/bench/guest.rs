@@ -16,8 +16,9 @@ use crate::protocol::Message;
 use crate::suites::Machine;
 
 const QEMU: &str = "qemu-system-x86_64";
-/// BPF among the security modules, and an end instead of a limping kernel where something goes wrong in it.
-const ARGUMENTS: &str = "console=ttyS0 quiet oops=panic panic=-1 mitigations=off \
+/// BPF among the security modules, and an end instead of a limping kernel where something goes wrong in it. An emulated
+/// timer on a busy machine may miss the moment in which the kernel tests it.
+const ARGUMENTS: &str = "console=ttyS0 quiet oops=panic panic=-1 mitigations=off no_timer_check \
      lsm=lockdown,capability,landlock,bpf";
 
 /// No guest may take longer than this, whatever it does; one that counts instructions is slower.

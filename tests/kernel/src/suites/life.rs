@@ -26,7 +26,7 @@ pub fn cases() -> Vec<Case> {
         a_new_start_is_judged_once_an_agent_is_back,
     );
     // Each agent's programs are checked by the kernel anew.
-    cases.into_iter().map(|case| case.within(Duration::from_mins(30))).collect()
+    cases.into_iter().map(|case| case.within(Duration::from_mins(30)).slow()).collect()
 }
 
 const MARK: &str = "/usr/bin/mark";

@@ -92,9 +92,12 @@ struct Told {
 impl Told {
     fn new(record: Record) -> Told {
         let mut process = RawProcess { pid: 0, parent_pid: 0, ..record.process };
-        // The agent, which answers in guard, reads what the process was called with; the kernel does not.
-        if let Act::File { .. } = record.act {
-            process.arguments.clear();
+        match record.act {
+            // The agent, which answers in guard, reads what the process was called with; the kernel does not.
+            Act::File { .. } => process.arguments.clear(),
+            // With either driver it is looked for afterwards, while the process may still live.
+            Act::Connect { .. } => process.executable.clear(),
+            _ => {}
         }
         Told {
             act: record.act,

@@ -10,7 +10,7 @@ use crate::speed::{ACTS, Act, Place, Stage, State};
 
 pub fn cases() -> Vec<Case> {
     let cases = cases!("speed": acts_outside_of_containers_cost_next_to_nothing);
-    cases.into_iter().map(|case| case.on(Machine::Counting).only(COUNTED).within(LOADING)).collect()
+    cases.into_iter().map(|case| case.on(Machine::Counting).only(COUNTED).within(LOADING).slow()).collect()
 }
 
 /// By act: instructions that a driver may add that has rules for another container; with no rules on the node, [`IDLE`].
