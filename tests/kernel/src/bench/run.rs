@@ -180,6 +180,10 @@ impl Run {
             self.settle(&running, Verdict::Failed, why);
         } else {
             eprint!("{why}; trying again ");
+            // Some kernels and versions of QEMU do not: what wants two processors is then tried with one.
+            if self.machine == Machine::Parallel {
+                self.machine = Machine::Plain;
+            }
         }
     }
 
