@@ -97,6 +97,11 @@ impl Told {
             Act::File { .. } => process.arguments.clear(),
             // With either driver it is looked for afterwards, while the process may still live.
             Act::Connect { .. } => process.executable.clear(),
+            // Guard's program does not say how the process came into the container, the other not what it was called with.
+            Act::Syscall { .. } => {
+                process.arguments.clear();
+                process.origin = None;
+            }
             _ => {}
         }
         Told {
