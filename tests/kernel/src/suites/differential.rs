@@ -70,5 +70,10 @@ fn lsm() -> Result<()> {
     eprintln!("{tally}");
     ensure!(driver.losses() == lost, "{:?}, and before {lost:?}", driver.losses());
     driver.release(cgroup);
-    tally.require(&KINDS.map(|kind| (kind, plan.cases / 1_000)))
+    // Calls and capabilities are one case in seventeen together, and in few of them a rule only reports.
+    let wanted = |kind| match kind {
+        Kind::Call | Kind::Capability => plan.cases / 2_500,
+        _ => plan.cases / 1_000,
+    };
+    tally.require(&KINDS.map(|kind| (kind, wanted(kind))))
 }
