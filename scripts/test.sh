@@ -39,8 +39,22 @@ else
         tee "$log"
 fi
 
-heading "tests"
+heading "dashboard"
 status=0
+if scripts/node-is-here.sh; then
+    (
+        cd ui
+        npm run --silent check
+        npm test --silent
+        npm run --silent schema -- --check
+    ) || status=$?
+else
+    echo "skipped: the dashboard's own checks: Node.js 20.19 or newer with npm is missing" | tee --append "$log"
+    # Where it was promised, its absence is a failure.
+    [[ ",${MOAT_REQUIRE:-}," != *,ui,* ]] || status=1
+fi
+
+heading "tests"
 cargo test --workspace --locked --no-fail-fast -- --show-output 2>&1 | tee --append "$log" || status=$?
 
 heading "summary"

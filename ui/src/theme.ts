@@ -14,7 +14,7 @@ const dark: MantineColorsTuple = [
 
 export const theme = createTheme({
   primaryColor: "water",
-  primaryShade: { light: 7, dark: 6 },
+  primaryShade: 7,
   colors: { water, slate, dark, gray: slate },
   fontFamily: "'Inter Variable', system-ui, sans-serif",
   fontFamilyMonospace: "'JetBrains Mono Variable', ui-monospace, monospace",

@@ -126,6 +126,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/policies/simulate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say what a new policy would have denied of what was recorded */
+        post: operations["simulateNewPolicy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/policies/schema": {
         parameters: {
             query?: never;
@@ -241,6 +258,23 @@ export interface paths {
         put?: never;
         /** Make an old revision the newest */
         post: operations["rollBackPolicy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/simulate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say what a changed policy would have denied and allowed of what was recorded */
+        post: operations["simulatePolicy"];
         delete?: never;
         options?: never;
         head?: never;
@@ -567,9 +601,9 @@ export interface paths {
             cookie?: never;
         };
         /** How long events are kept */
-        get: operations["getRetentionSettings"];
-        /** Change: how long events are kept */
-        put: operations["updateRetentionSettings"];
+        get: operations["getRetention"];
+        /** Change how long events are kept */
+        put: operations["updateRetention"];
         post?: never;
         delete?: never;
         options?: never;
@@ -586,7 +620,7 @@ export interface paths {
         };
         /** How long sessions last */
         get: operations["getSessionSettings"];
-        /** Change: how long sessions last */
+        /** Change how long sessions last */
         put: operations["updateSessionSettings"];
         post?: never;
         delete?: never;
@@ -604,7 +638,7 @@ export interface paths {
         };
         /** How the console is reached */
         get: operations["getConsoleSettings"];
-        /** Change: how the console is reached */
+        /** Change how the console is reached */
         put: operations["updateConsoleSettings"];
         post?: never;
         delete?: never;
@@ -622,7 +656,7 @@ export interface paths {
         };
         /** The OpenID Connect provider */
         get: operations["getOidcSettings"];
-        /** Change: the OpenID Connect provider */
+        /** Change the OpenID Connect provider */
         put: operations["updateOidcSettings"];
         post?: never;
         delete?: never;
@@ -654,7 +688,7 @@ export interface components {
              */
             current?: number | null;
             /**
-             * Format: uint64
+             * Format: uint32
              * @description When to try again, in seconds.
              */
             retryAfter?: number | null;
@@ -689,6 +723,8 @@ export interface components {
             user: components["schemas"]["User"];
             /** @description For the header `X-Moat-CSRF` of every change; empty for an API token. */
             csrf: string;
+            /** @description What the caller may: `policies:write` … */
+            scopes: string[];
             /** Format: date-time */
             expiresAt: string | null;
         };
@@ -825,7 +861,7 @@ export interface components {
             };
         };
         TopEntry: {
-            /** @description Name of the policy, `namespace/workload`, or path of the executable. */
+            /** @description Name of the policy, `NAMESPACE/KIND/NAME`, path of the executable, or the node. */
             key: string;
             /** Format: int64 */
             count: number;
@@ -926,8 +962,8 @@ export interface components {
         Validation: {
             valid: boolean;
             diagnostics: components["schemas"]["Diagnostic"][];
-            /** @description The documents found, where there is no error. */
-            documents: components["schemas"]["ValidDocument"][];
+            /** @description What it says, where there is no mistake. */
+            document: components["schemas"]["ValidDocument"] | null;
         };
         ValidDocument: {
             name: string;
@@ -936,6 +972,138 @@ export interface components {
             rules: number;
             /** @description The policy as the parser understood it, for the form editor. */
             policy: unknown;
+        };
+        /** @description What would change. */
+        WhatIfAnswer: {
+            /** @description By namespace, kind and name. */
+            workloads: components["schemas"]["WorkloadChanges"][];
+            /**
+             * Format: uint
+             * @description Different acts that were decided.
+             */
+            acts: number;
+            /**
+             * Format: uint64
+             * @description Acts beyond [`MAX_ACTS`], which were not.
+             */
+            leftOut: number;
+            /**
+             * Format: uint
+             * @description Recorded events that were read; one can stand for several acts.
+             */
+            events: number;
+            /** Format: date-time */
+            since: string;
+            /**
+             * Format: date-time
+             * @description Set where there were more events than are read: everything from here on was.
+             */
+            searchedTo: string | null;
+        };
+        /** @description What would change for one workload. */
+        WorkloadChanges: {
+            namespace: string;
+            kind: string;
+            name: string;
+            /**
+             * Format: uint
+             * @description Containers of which there are records.
+             */
+            containers: number;
+            /** @description Allowed now, and would be denied: blocked, or answered by killing. */
+            newlyDenied: components["schemas"]["Change"][];
+            /** @description Denied now, and would be allowed. */
+            newlyAllowed: components["schemas"]["Change"][];
+            /** @description Another rule or action, but as allowed or denied as before. */
+            otherwiseDecided: components["schemas"]["Change"][];
+            /**
+             * Format: uint
+             * @description Different acts that would be decided by the same rule with the same action, or by none.
+             */
+            unchanged: number;
+            /**
+             * Format: uint
+             * @description Different acts whose recorded details do not suffice: arguments that a rule asks for.
+             */
+            undecided: number;
+            /** @description User names in rules that only the container's own passwd file could tell; such rules matched nobody here. */
+            unresolvedUsers: string[];
+        };
+        Change: {
+            container: string;
+            attempt: components["schemas"]["Attempt"];
+            /**
+             * Format: uint64
+             * @description How often it was recorded, and when last.
+             */
+            count: number;
+            /** Format: date-time */
+            last: string;
+            /** @description An event that tells of it. */
+            event: string | null;
+            /** @description `None`: no rule speaks, allowed. */
+            before: components["schemas"]["Effect"] | null;
+            after: components["schemas"]["Effect"] | null;
+        };
+        /**
+         * @description An [`Activity`] that owns what it is made of. A user that is not named is root: what holds root holds everybody whom
+         *     a rule's `users` do not name.
+         */
+        Attempt: {
+            exec: {
+                path: string;
+                /** @description Absent where they are not known. */
+                arguments?: string[] | null;
+                /** Format: uint32 */
+                user: number | null;
+                /** @description Executables of the ancestors, parent first. */
+                parents: string[];
+                origin: components["schemas"]["Origin"];
+                /** @default Image */
+                source: components["schemas"]["FileSource"];
+            };
+        } | {
+            file: {
+                path: string;
+                operation: components["schemas"]["FileOperation"];
+                executable: string;
+                /** Format: uint32 */
+                user: number | null;
+            };
+        } | {
+            connect: {
+                direction: components["schemas"]["Direction"];
+                protocol: components["schemas"]["Protocol"];
+                /** Format: ip */
+                address: string;
+                /** Format: uint16 */
+                port: number;
+            };
+        } | {
+            syscall: {
+                name: string;
+            };
+        } | {
+            capability: {
+                name: string;
+            };
+        };
+        /** @description How a process came to be in its container. */
+        Origin: "Entrypoint" | "ExecSession";
+        /** @description Where an executed file comes from. */
+        FileSource: "Image" | "Added" | "Fileless";
+        /** @description What is done to a file. */
+        FileOperation: ("Chmod" | "Chown") | "Read" | "Write" | "Create" | "Delete" | "Rename" | "Link" | "Truncate" | "SetXattr";
+        /** @description Which way a connection goes, seen from the workload. */
+        Direction: "Egress" | "Ingress" | "Listen";
+        Protocol: ("TCP" | "UDP") | "Raw";
+        /** @description The enforced rule that decides. */
+        Effect: {
+            policy: string;
+            rule: string;
+            action: components["schemas"]["RuleAction"];
+            severity: components["schemas"]["Severity"];
+            reason: string;
         };
         /** @description A page of a list. */
         TemplatePage: {
@@ -1002,12 +1170,12 @@ export interface components {
         };
         PolicyState: ("Enforced" | "Refused") | "Pending" | "Accepted" | "Degraded";
         /** @description A page of a list. */
-        WorkloadPage: {
-            items: components["schemas"]["Workload"][];
+        WorkloadSummaryPage: {
+            items: components["schemas"]["WorkloadSummary"][];
             /** @description `cursor` of the next page; null after the last. */
             next: string | null;
         };
-        Workload: {
+        WorkloadSummary: {
             namespace: string;
             kind: string;
             name: string;
@@ -1031,7 +1199,7 @@ export interface components {
         };
         Protection: "Protected" | "Audit" | "Unprotected";
         WorkloadDetail: {
-            workload: components["schemas"]["Workload"];
+            workload: components["schemas"]["WorkloadSummary"];
             containers: components["schemas"]["Container"][];
             /** @description In the order in which they decide, strongest first. */
             rules: components["schemas"]["EffectiveRule"][];
@@ -1043,7 +1211,7 @@ export interface components {
         Container: {
             enforcerId: string;
             containerId: string;
-            workload: components["schemas"]["Workload2"];
+            workload: components["schemas"]["Workload"];
             policies: string[];
             /** Format: int64 */
             rules: number;
@@ -1063,7 +1231,7 @@ export interface components {
          *     A container that Kubernetes did not start has its own name as `pod` and `container`, and the
          *     runtime's namespace (`default` in containerd) as `namespace`.
          */
-        Workload2: {
+        Workload: {
             /** @default  */
             namespace: string;
             /** @default {} */
@@ -1145,17 +1313,30 @@ export interface components {
         };
         /** @enum {string} */
         ActivityKind: "Executed" | "Opened" | "Connected";
-        /** @description A page of a list. */
-        EventRecordPage: {
+        /** @description A page of events, newest first. */
+        EventPage: {
+            /**
+             * @description Maybe fewer than asked for, even none, and more may follow: a search that finds little stops after a bounded
+             *     time.
+             */
             items: components["schemas"]["EventRecord"][];
             /** @description `cursor` of the next page; null after the last. */
             next: string | null;
+            /**
+             * Format: date-time
+             * @description Everything from here on was searched.
+             */
+            searchedTo: string | null;
         };
         EventRecord: {
-            /** @description Its place in the order of events. */
-            cursor: string;
-            /** @description Null for the console's own. */
-            enforcerId: string | null;
+            /**
+             * Format: int64
+             * @description Number in the order of arrival.
+             */
+            seq: number;
+            enforcerId: string;
+            /** @description `NAMESPACE/KIND/NAME`, where it is known. */
+            workload: string | null;
             event: components["schemas"]["Event"];
         };
         /** @description One event. The first nine fields, where they apply, come first and in this order in the JSON. */
@@ -1190,6 +1371,8 @@ export interface components {
             generation?: number | null;
             process?: components["schemas"]["Process"] | null;
             fileOperation?: components["schemas"]["FileOperation"] | null;
+            /** @description Of an execution: where the program's file comes from, unless it is the image. */
+            fileSource?: components["schemas"]["FileSource"] | null;
             peer?: components["schemas"]["Peer"] | null;
             syscall?: string | null;
             /** @description A Linux capability without its `CAP_`. */
@@ -1233,10 +1416,6 @@ export interface components {
             uid: number;
             origin?: components["schemas"]["Origin"] | null;
         };
-        /** @description How a process came to be in its container. */
-        Origin: "Entrypoint" | "ExecSession";
-        /** @description What is done to a file. */
-        FileOperation: ("Chmod" | "Chown") | "Read" | "Write" | "Create" | "Delete" | "Rename" | "Link" | "Truncate" | "SetXattr";
         /**
          * @description The other end of a connection; of [`Direction::Listen`], the workload's own. A raw socket has no address: it is
          *     unspecified, with port 0.
@@ -1252,9 +1431,6 @@ export interface components {
              */
             port: number;
         };
-        /** @description Which way a connection goes, seen from the workload. */
-        Direction: "Egress" | "Ingress" | "Listen";
-        Protocol: ("TCP" | "UDP") | "Raw";
         /** @description A loss, always reported as an event of type `System`. */
         Loss: {
             stage: components["schemas"]["LossStage"];
@@ -1263,7 +1439,10 @@ export interface components {
         };
         /** @description Where events were lost. */
         LossStage: "RingBuffer" | "NotificationQueue" | "Pipeline" | "Subscriber" | "Output";
-        /** @description What the stream sends: `event` with one record, `gap` when the reader missed some, `heartbeat` every 15 s. */
+        /**
+         * @description What the stream sends: `event` with one record, `gap` when the reader missed some, `heartbeat` every 15 s.
+         *     The name of the item is the server-sent event's `event`, its value the `data`.
+         */
         StreamItem: {
             event: components["schemas"]["EventRecord"];
         } | {
@@ -1271,14 +1450,17 @@ export interface components {
         } | {
             heartbeat: components["schemas"]["Heartbeat"];
         };
-        /** @description The reader was too slow, or away too long: read the list from `after` on to see what it missed. */
+        /** @description The reader was too slow, or away too long: the list from `after` on has what it missed. */
         Gap: {
             /**
              * Format: uint64
              * @description How many events were passed over, where that is known.
              */
             missed: number | null;
-            /** @description The last event that was sent before. */
+            /**
+             * Format: date-time
+             * @description Time of the last event that was sent before.
+             */
             after: string | null;
         };
         Heartbeat: {
@@ -1328,7 +1510,7 @@ export interface components {
             lastSeenAt: string | null;
             certificateSerial: string;
             /** Format: date-time */
-            certificateExpiresAt: string;
+            certificateExpiresAt: string | null;
             /**
              * Format: int64
              * @description Versions of the policy set: the console's own, and how far this enforcer is.
@@ -1344,16 +1526,21 @@ export interface components {
              * Format: int64
              * @description How long events take from the node to the store.
              */
-            lagMs: number | null;
+            lagMs: number;
             /** @description As of its last heartbeat. */
             status: components["schemas"]["EnforcerStatus"];
         };
         /** @description What the node's kernel can hold. */
         Capability: {
+            /** @default  */
             name: string;
+            /** @default  */
             summary: string;
+            /** @default false */
             available: boolean;
+            /** @default  */
             driver: string;
+            /** @default  */
             detail: string;
         };
         EnforcerState: ("Connected" | "Revoked") | "Away" | "Replaced";
@@ -1513,11 +1700,6 @@ export interface components {
              * @description Hours after which one must sign in again.
              */
             hours: number;
-            /**
-             * Format: uint32
-             * @description Minutes without a request after which a session ends.
-             */
-            idleMinutes: number;
         };
         /** @description How the console is reached from outside. */
         ConsoleSettings: {
@@ -1551,7 +1733,7 @@ export interface components {
              */
             scopes: string[];
             /**
-             * @description The claim that says the role: text, or a list of texts.
+             * @description The claim of the ID token that says the role: text, or a list of texts.
              * @default
              */
             roleClaim: string;
@@ -1570,16 +1752,21 @@ export interface components {
         };
         SignIn: {
             name: string;
+            /** @description A secret in a request or an answer: plain text there, and nowhere else. */
             password: string;
         };
         /** @description The first administrator, made by the link that the console printed at its first start. */
         Setup: {
+            /** @description What stands after the `#` of the link. */
             token: string;
             name: string;
+            /** @description At least 12 characters. */
             password: string;
         };
         PasswordChange: {
+            /** @description A secret in a request or an answer: plain text there, and nowhere else. */
             current: string;
+            /** @description A secret in a request or an answer: plain text there, and nowhere else. */
             new: string;
         };
         PolicyChange: {
@@ -1595,6 +1782,15 @@ export interface components {
             /** @description YAML. */
             document: string;
         };
+        WhatIf: {
+            /** @description The candidate, YAML. It takes the place of the policy of its name, and is taken for enforced. */
+            document: string;
+            /**
+             * Format: uint32
+             * @description How far to look back.
+             */
+            hours: number;
+        };
         Rollback: {
             /**
              * Format: int64
@@ -1605,7 +1801,7 @@ export interface components {
             note: string;
         };
         /** @enum {string} */
-        TopBy: "policy" | "workload" | "executable";
+        TopBy: "policy" | "workload" | "executable" | "node";
         NewEnrolmentToken: {
             label: string;
             /**
@@ -1733,7 +1929,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Done */
+            /** @description Signed in; the cookie `moat_session` is set */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1793,7 +1989,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Done */
+            /** @description Signed in; the cookie `moat_session` is set */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1826,12 +2022,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Done */
-            204: {
+            /** @description Signed in; the cookie `moat_session` is set */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
             };
             /** @description What went wrong */
             default: {
@@ -1960,6 +2158,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Validation"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    simulateNewPolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhatIf"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhatIfAnswer"];
                 };
             };
             /** @description What went wrong */
@@ -2277,6 +2508,41 @@ export interface operations {
             };
         };
     };
+    simulatePolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhatIf"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhatIfAnswer"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     getPolicyStatus: {
         parameters: {
             query?: never;
@@ -2332,7 +2598,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WorkloadPage"];
+                    "application/json": components["schemas"]["WorkloadSummaryPage"];
                 };
             };
             /** @description What went wrong */
@@ -2395,12 +2661,14 @@ export interface operations {
                 policies?: string[];
                 rules?: string[];
                 nodes?: string[];
-                enforcer?: string | null;
-                /** @description Words that all occur in the event's message, paths, arguments, image or names. */
-                text?: string | null;
-                /** @description At most 1,000. */
+                enforcers?: string[];
+                /** @description `NAMESPACE/KIND/NAME`. */
+                workloads?: string[];
+                /** @description Words that all occur in the event, each at the beginning of a word: `/etc/pass` finds `/etc/passwd`. */
+                text?: string;
+                /** @description Of a list: 100 where absent, at most 1,000. */
                 limit?: number | null;
-                /** @description Of lists: where to go on, older than this. Of the stream: resume after this. */
+                /** @description Of a list: `next` of the page before. Of the stream: the `id` of the last event seen, as `Last-Event-ID`. */
                 cursor?: string | null;
             };
             header?: never;
@@ -2415,7 +2683,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["EventRecordPage"];
+                    "application/json": components["schemas"]["EventPage"];
                 };
             };
             /** @description What went wrong */
@@ -2445,16 +2713,18 @@ export interface operations {
                 policies?: string[];
                 rules?: string[];
                 nodes?: string[];
-                enforcer?: string | null;
-                /** @description Words that all occur in the event's message, paths, arguments, image or names. */
-                text?: string | null;
-                /** @description At most 1,000. */
+                enforcers?: string[];
+                /** @description `NAMESPACE/KIND/NAME`. */
+                workloads?: string[];
+                /** @description Words that all occur in the event, each at the beginning of a word: `/etc/pass` finds `/etc/passwd`. */
+                text?: string;
+                /** @description Of a list: 100 where absent, at most 1,000. */
                 limit?: number | null;
-                /** @description Of lists: where to go on, older than this. Of the stream: resume after this. */
+                /** @description Of a list: `next` of the page before. Of the stream: the `id` of the last event seen, as `Last-Event-ID`. */
                 cursor?: string | null;
             };
             header?: {
-                /** @description Resume after this cursor */
+                /** @description The `id` of the last event seen: those after it are sent again */
                 "Last-Event-ID"?: string;
             };
             path?: never;
@@ -2462,7 +2732,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Server-sent events */
+            /** @description Server-sent events; `event` and `data` are a StreamItem */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2489,11 +2759,8 @@ export interface operations {
                 from?: string | null;
                 /** @description Now where absent. */
                 to?: string | null;
-                /** @description Length of a bucket in seconds; chosen for about 60 buckets where absent. */
+                /** @description Length of a bucket in seconds, in whole minutes; chosen for about 60 buckets where absent. */
                 bucket?: number | null;
-                namespaces?: string[];
-                policies?: string[];
-                nodes?: string[];
             };
             header?: never;
             path?: never;
@@ -2772,11 +3039,13 @@ export interface operations {
         parameters: {
             query?: {
                 from?: string | null;
+                /** @description Exclusive. */
                 to?: string | null;
                 actor?: string | null;
                 action?: string | null;
                 resource?: string | null;
                 name?: string | null;
+                /** @description 100 where absent, at most 1,000. */
                 limit?: number | null;
                 cursor?: string | null;
             };
@@ -3092,7 +3361,7 @@ export interface operations {
             };
         };
     };
-    getRetentionSettings: {
+    getRetention: {
         parameters: {
             query?: never;
             header?: never;
@@ -3123,7 +3392,7 @@ export interface operations {
             };
         };
     };
-    updateRetentionSettings: {
+    updateRetention: {
         parameters: {
             query?: never;
             header: {

@@ -1,26 +1,14 @@
-// What-if: temporary shapes until the schema has them.
+// What-if: decide again what workloads did.
 import { api, body } from "./client";
+import type { components } from "./schema";
 
-export type Attempt =
-  | { exec: { path: string; arguments?: string[] } }
-  | { file: { path: string; operation: string; executable: string } }
-  | { connect: { direction: string; protocol: string; address: string; port: number } }
-  | { syscall: { name: string } }
-  | { capability: { name: string } };
-export interface Effect { policy: string; rule: string; action: string; severity: string; reason: string }
-export interface Change {
-  container: string; attempt: Attempt; count: number; last: string; event?: string | null;
-  before?: Effect | null; after?: Effect | null;
-}
-export interface WorkloadChanges {
-  namespace: string; kind: string; name: string; containers: number;
-  newlyDenied: Change[]; newlyAllowed: Change[]; otherwiseDecided: Change[];
-  unchanged: number; undecided: number; unresolvedUsers: string[];
-}
-export interface Simulation { workloads: WorkloadChanges[]; acts: number; leftOut: number }
+export type Simulation = components["schemas"]["WhatIfAnswer"];
+export type WorkloadChanges = components["schemas"]["WorkloadChanges"];
+export type Change = components["schemas"]["Change"];
+export type Attempt = components["schemas"]["Attempt"];
 
+/** `name` is that of the policy which the document takes the place of; null for a new one. */
 export function simulate(name: string | null, document: string, hours: number): Promise<Simulation> {
-  const post = api.POST as unknown as (path: string, init: unknown) => Promise<{ data?: Simulation }>;
-  return body(name === null ? post("/policies/simulate", { body: { document, hours } })
-    : post("/policies/{name}/simulate", { params: { path: { name } }, body: { document, hours } }));
+  return name === null ? body(api.POST("/policies/simulate", { body: { document, hours } }))
+    : body(api.POST("/policies/{name}/simulate", { params: { path: { name } }, body: { document, hours } }));
 }

@@ -1,5 +1,5 @@
 // What stands around each page: navigation, who is signed in, light or dark.
-import { ActionIcon, AppShell, Burger, Group, Menu, Text, Tooltip, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
+import { ActionIcon, AppShell, Burger, Group, Menu, Text, Tooltip, useComputedColorScheme, useMantineColorScheme, VisuallyHidden } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import {
   IconActivity, IconAffiliate, IconBook, IconBox, IconChecklist, IconChevronDown, IconHistory, IconLayoutDashboard, IconLogout,
@@ -76,16 +76,18 @@ function Account() {
   const signOut = async () => {
     await body(api.DELETE("/session"));
     setCsrf("");
-    queries.clear();
     queries.setQueryData(sessionKey, null);
+    // Whoever signs in next must not see for a moment what the one before was shown.
+    queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== sessionKey[0] });
   };
   return (
     <Group justify="space-between" wrap="nowrap" gap={4} pt={10} style={{ borderTop: "1px solid var(--moat-border)" }}>
       <Menu position="top-start" width={200} shadow="md">
         <Menu.Target>
-          <button type="button" className="nav-link" aria-label={`Account of ${session.user.name}`}
+          <button type="button" className="nav-link"
             style={{ background: "none", border: 0, font: "inherit", cursor: "pointer", minWidth: 0 }}>
             <span style={{ minWidth: 0, textAlign: "left" }}>
+              <VisuallyHidden>Account of </VisuallyHidden>
               <span className="ellipsis" style={{ display: "block", maxWidth: 120, fontWeight: 600 }}>{session.user.name}</span>
               <span className="label">{session.user.role}</span>
             </span>

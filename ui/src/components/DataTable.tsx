@@ -73,6 +73,9 @@ export function DataTable<Row>(options: Options<Row>) {
   };
 
   const attach = useMergedRef(scroller, measured);
+  if (rows.length === 0) {
+    return <div ref={attach} className="panel" style={fill ? { flex: 1, minHeight: 0, overflow: "auto" } : {}}>{options.empty}</div>;
+  }
   const gridTemplateColumns = columns.map((column) => column.width).join(" ");
   return (
     <div ref={attach} className="panel table" role="table" aria-label={options.label} aria-rowcount={rows.length + 1}
@@ -93,26 +96,24 @@ export function DataTable<Row>(options: Options<Row>) {
           );
         })}
       </div>
-      {rows.length === 0 ? options.empty : (
-        <div role="rowgroup" style={{ height: virtual.getTotalSize(), position: "relative" }}>
-          {items.map((item) => {
-            const row = rows[item.index];
-            if (!row) return null;
-            const key = rowKey(row);
-            return (
-              <div key={key} role="row" data-index={item.index} aria-rowindex={item.index + 2}
-                className={`table-row table-body-row${onOpen ? " clickable" : ""}`}
-                tabIndex={onOpen ? 0 : undefined}
-                aria-selected={onOpen ? key === options.selected : undefined}
-                onClick={onOpen && (() => onOpen(row))}
-                onKeyDown={(event) => onKeyDown(event, item.index)}
-                style={{ gridTemplateColumns, height: rowHeight, position: "absolute", insetInline: 0, top: item.start }}>
-                {columns.map((column) => <div key={column.title} role="cell">{column.cell(row)}</div>)}
-              </div>
-            );
-          })}
-        </div>
-      )}
+      <div role="rowgroup" style={{ height: virtual.getTotalSize(), position: "relative" }}>
+        {items.map((item) => {
+          const row = rows[item.index];
+          if (!row) return null;
+          const key = rowKey(row);
+          return (
+            <div key={key} role="row" data-index={item.index} aria-rowindex={item.index + 2}
+              className={`table-row table-body-row${onOpen ? " clickable" : ""}`}
+              tabIndex={onOpen ? 0 : undefined}
+              aria-selected={onOpen ? key === options.selected : undefined}
+              onClick={onOpen && (() => onOpen(row))}
+              onKeyDown={(event) => onKeyDown(event, item.index)}
+              style={{ gridTemplateColumns, height: rowHeight, position: "absolute", insetInline: 0, top: item.start }}>
+              {columns.map((column) => <div key={column.title} role="cell">{column.cell(row)}</div>)}
+            </div>
+          );
+        })}
+      </div>
     </div>
   );
 }

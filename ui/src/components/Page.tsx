@@ -10,7 +10,7 @@ export function Page({ title, about, actions, children, fill }:
   const layout: CSSProperties = fill
     ? { height: "100%", display: "flex", flexDirection: "column", minHeight: 0 } : {};
   return (
-    <div style={{ padding: "22px 28px", maxWidth: 2200, ...layout }}>
+    <div style={{ padding: "22px 28px", ...layout }}>
       <Group justify="space-between" align="flex-end" mb={18} wrap="nowrap">
         <div style={{ minWidth: 0 }}>
           <Title order={1} size="1.35rem" className="ellipsis">{title}</Title>

@@ -45,11 +45,10 @@ export class EventLog {
     if (this.rows.length > this.most) {
       for (const record of this.rows.slice(this.most)) this.known.delete(record.event.id);
       this.rows = this.rows.slice(0, this.most);
-      // What was let go is still in the store, and can be scrolled to again.
-      this.next = this.rows.at(-1)?.cursor ?? null;
     }
   }
 
+  /** No more are taken in at the end: what is older is for a narrower filter. */
   get full(): boolean {
     return this.rows.length >= this.most;
   }

@@ -4,6 +4,7 @@
 // would change, before anyone saves it.
 import { type Document, isMap, isSeq, parseDocument } from "yaml";
 import type { Event } from "../api/types";
+import { rewrite } from "./rewrite";
 
 export interface Exception {
   /** For the button: `Allow /bin/cat to do this`. */
@@ -91,7 +92,7 @@ export function withException(text: string, ruleName: string, exception: Excepti
       document.setIn(whole, document.createNode([value], { flow: true }));
     }
   }
-  return document.toString({ lineWidth: 0, flowCollectionPadding: true });
+  return rewrite(text, parseDocument(text), document);
 }
 
 function findRule(document: Document, name: string): number | null {

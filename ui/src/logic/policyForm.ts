@@ -1,6 +1,7 @@
 // The form beside the YAML: both are views of one text. A field reads from the parsed document and writes into it, so
 // that comments, order and everything that the form does not know stay as they are.
 import { type Document, isMap, isSeq, parseDocument } from "yaml";
+import { rewrite } from "./rewrite";
 
 export type Path = (string | number)[];
 
@@ -98,9 +99,11 @@ export interface RuleView {
 }
 
 export class PolicyForm {
+  private readonly original: string;
   private readonly document: Document;
 
-  private constructor(document: Document) {
+  private constructor(original: string, document: Document) {
+    this.original = original;
     this.document = document;
   }
 
@@ -108,7 +111,7 @@ export class PolicyForm {
   static read(text: string): PolicyForm | null {
     const document = parseDocument(text);
     if (document.errors.length > 0 || !isMap(document.contents)) return null;
-    return new PolicyForm(document);
+    return new PolicyForm(text, document);
   }
 
   get kind(): string {
@@ -153,7 +156,7 @@ export class PolicyForm {
       const before = document.getIn(path);
       const node = document.createNode(value, { flow: isSeq(before) || isMap(before) ? before.flow ?? false : flow });
       document.setIn(path, node);
-      return written(document);
+      return this.written(document);
     }
     document.deleteIn(path);
     // A rule keeps its matcher, even an empty one: the form goes on showing it.
@@ -163,7 +166,7 @@ export class PolicyForm {
       if (!isMap(parent) || parent.items.length > 0) break;
       document.deleteIn(path.slice(0, length));
     }
-    return written(document);
+    return this.written(document);
   }
 
   withMatcher(rule: number, matcher: string): string {
@@ -171,7 +174,7 @@ export class PolicyForm {
     const base = ["spec", "rules", rule];
     for (const name of Object.keys(MATCHERS)) document.deleteIn([...base, name]);
     document.setIn([...base, matcher], document.createNode(MATCHERS[matcher]?.start, { flow: true }));
-    return written(document);
+    return this.written(document);
   }
 
   withNewRule(): string {
@@ -183,23 +186,23 @@ export class PolicyForm {
     if (isMap(rule)) rule.set("process", document.createNode(MATCHERS["process"]?.start, { flow: true }));
     if (isSeq(document.getIn(["spec", "rules"]))) document.addIn(["spec", "rules"], rule);
     else document.setIn(["spec", "rules"], document.createNode([rule]));
-    return written(document);
+    return this.written(document);
   }
 
   withoutRule(rule: number): string {
     const document = this.document.clone();
     document.deleteIn(["spec", "rules", rule]);
-    return written(document);
+    return this.written(document);
+  }
+
+  private written(document: Document): string {
+    return rewrite(this.original, this.document, document);
   }
 
   private value(path: Path): unknown {
     const node = this.document.getIn(path);
     return isMap(node) || isSeq(node) ? node.toJSON() : node;
   }
-}
-
-function written(document: Document): string {
-  return document.toString({ lineWidth: 0, flowCollectionPadding: true, indentSeq: false });
 }
 
 export const NEW_POLICY = `apiVersion: aqua.security/v1alpha1

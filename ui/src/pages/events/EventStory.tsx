@@ -1,6 +1,6 @@
 // The whole story of one event: what happened, in which line of processes, which rule decided, and what to do next.
 import { ActionIcon, Button, Code, Group, Menu, ScrollArea, Stack, Text, Title, Tooltip } from "@mantine/core";
-import { IconChevronDown, IconCopy, IconCornerDownRight, IconShield, IconShieldPlus, IconX } from "@tabler/icons-react";
+import { IconBox, IconChevronDown, IconCopy, IconCornerDownRight, IconShield, IconShieldPlus, IconX } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { Link, useNavigate } from "react-router";
@@ -100,6 +100,7 @@ function Actions({ detail }: { detail: EventDetail }) {
   const operator = useMay("Operator");
   const { event } = detail.record;
   const rule = detail.rule;
+  const workload = detail.record.workload?.split("/").map(encodeURIComponent).join("/");
   const exceptions = rule ? exceptionsFor(rule.definition, event) : [];
   const pod = toAddress({ ...(event.namespace ? { namespaces: [event.namespace] } : {}), ...(event.podName ? { pods: [event.podName] } : {}) });
   return (
@@ -124,6 +125,9 @@ function Actions({ detail }: { detail: EventDetail }) {
       {event.policyName && (
         <Button size="xs" variant="default" leftSection={<IconShield size={15} />} component={Link}
           to={`/policies/${encodeURIComponent(event.policyName)}`}>See policy</Button>
+      )}
+      {workload && (
+        <Button size="xs" variant="default" leftSection={<IconBox size={15} />} component={Link} to={`/workloads/${workload}`}>See workload</Button>
       )}
       {event.podName && (
         <Button size="xs" variant="default" component={Link} to={`/events?${pod}`}>All of this pod</Button>

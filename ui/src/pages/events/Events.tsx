@@ -1,5 +1,5 @@
 // Everything that happened, live. The filter is in the address; so is the event whose story is open.
-import { ActionIcon, Alert, Badge, Button, Group, Kbd, MultiSelect, Select, TextInput, Tooltip } from "@mantine/core";
+import { ActionIcon, Alert, Badge, Button, Group, Kbd, MultiSelect, Select, Text, TextInput, Tooltip } from "@mantine/core";
 import { useHotkeys } from "@mantine/hooks";
 import { IconActivity, IconArrowUp, IconPlayerPause, IconPlayerPlay, IconSearch, IconX } from "@tabler/icons-react";
 import { useCallback, useMemo, useRef, useState } from "react";
@@ -106,7 +106,12 @@ export default function Events() {
               {count(events.waiting)} new
             </Button>
           )}
-          {events.pending ? <Loading label="Loading events" />
+          {events.pending ? (
+            <>
+              <Loading label="Loading events" />
+              {events.searchedTo && <Text ta="center" size="sm" c="dimmed">Nothing found back to <Time at={events.searchedTo} />, searching on</Text>}
+            </>
+          )
             : events.error ? <Unavailable error={events.error} retry={events.reload} />
             : <DataTable label="Events" fill rows={events.rows} columns={selected ? NARROW : COLUMNS}
                 rowKey={(row) => row.event.id} selected={selected} rowHeight={38}

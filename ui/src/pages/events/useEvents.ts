@@ -6,7 +6,8 @@ import { fromAddress, toAddress, toQuery } from "../../logic/eventFilter";
 import { EventLog } from "../../logic/eventLog";
 import { type StreamState, useEventStream } from "./stream";
 
-const PAGE = 500;
+/** As many as the API gives at once. */
+const PAGE = 1000;
 
 export interface Events {
   rows: readonly EventRecord[];
@@ -15,6 +16,8 @@ export interface Events {
   /** Whether there are older ones to load. */
   more: boolean;
   pending: boolean;
+  /** How far back a search that found nothing yet has come. */
+  searchedTo: string | null;
   error: unknown;
   state: StreamState;
   /** Passed over by the stream; null where none, 0 where nobody knows how many. */
@@ -33,6 +36,7 @@ export function useEvents(address: string, hold: boolean): Events {
   const [pending, setPending] = useState(true);
   const [error, setError] = useState<unknown>(null);
   const [missed, setMissed] = useState<number | null>(null);
+  const [searchedTo, setSearchedTo] = useState<string | null>(null);
   const loading = useRef<EventLog | null>(null);
   const held = useRef(hold);
   held.current = hold;
@@ -41,12 +45,17 @@ export function useEvents(address: string, hold: boolean): Events {
     if (loading.current === log || log.full) return;
     loading.current = log;
     try {
-      const page = await body(api.GET("/events", {
-        params: { query: { ...query, limit: PAGE, ...(cursor ? { cursor } : {}) } },
-      }));
-      log.append(page.items, page.next ?? null);
+      // A search of long ago answers with what it found so far, which may be nothing: it goes on from there.
+      for (let at = cursor; ;) {
+        const page = await body(api.GET("/events", { params: { query: { ...query, limit: PAGE, ...(at ? { cursor: at } : {}) } } }));
+        // The answer to a question that nobody asks any more.
+        if (loading.current !== log) return;
+        log.append(page.items, page.next);
+        at = page.next;
+        setSearchedTo(page.searchedTo);
+        if (page.items.length > 0 || at === null) break;
+      }
     } catch (problem) {
-      // Of an answer for a filter that is no longer there, nothing is shown.
       if (loading.current === log) setError(problem);
     }
     if (loading.current === log) {
@@ -60,8 +69,12 @@ export function useEvents(address: string, hold: boolean): Events {
     setPending(true);
     setError(null);
     setMissed(null);
+    setSearchedTo(null);
     void load(null);
-  }, [load]);
+    return () => {
+      if (loading.current === log) loading.current = null;
+    };
+  }, [load, log]);
 
   const stream = useMemo(() => {
     // The stream knows no times: what arrives is new.
@@ -76,8 +89,9 @@ export function useEvents(address: string, hold: boolean): Events {
   return {
     rows: log.rows,
     waiting: log.waiting.length,
-    more: log.next !== null,
+    more: log.next !== null || log.full,
     pending,
+    searchedTo,
     error,
     state,
     missed,

@@ -60,7 +60,7 @@ function Posture({ posture }: { posture: Posture }) {
       </SimpleGrid>
       <div style={{ display: "grid", gap: 16, gridTemplateColumns: "minmax(0, 2fr) minmax(280px, 1fr)" }}>
         <Panel title="Events by severity" aside={<Legend posture={posture} />}>
-          <SeverityChart buckets={posture.events.buckets} height={230}
+          <SeverityChart buckets={posture.events.buckets} height={250}
             onRange={(from, to) => void navigate(`/events?${toAddress({ from: from.toISOString(), to: to.toISOString() })}`)} />
         </Panel>
         <Panel title="Wants a look">

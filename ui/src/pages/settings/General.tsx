@@ -1,4 +1,4 @@
-import { NumberInput, SimpleGrid, Stack, TextInput } from "@mantine/core";
+import { NumberInput, Stack, TextInput } from "@mantine/core";
 import { api } from "../../api/client";
 import type { components } from "../../api/schema";
 import { SettingForm, versioned } from "./SettingForm";
@@ -19,11 +19,8 @@ export function General() {
       <SettingForm<SessionSettings> name="session" title="Sessions" read={() => versioned(api.GET("/settings/session"))}
         write={(body, header) => api.PUT("/settings/session", { params: { header }, body })}>
         {(value, change) => (
-          <SimpleGrid cols={2}>
-            <NumberInput label="Sign in again after, in hours" min={1} max={720} value={value.hours} onChange={(hours) => change({ ...value, hours: Number(hours) || 1 })} />
-            <NumberInput label="Or when unused for, in minutes" min={1} max={43_200} value={value.idleMinutes}
-              onChange={(minutes) => change({ ...value, idleMinutes: Number(minutes) || 1 })} />
-          </SimpleGrid>
+          <NumberInput label="Sign in again after, in hours" min={1} max={720} value={value.hours}
+            onChange={(hours) => change({ ...value, hours: Number(hours) || 1 })} />
         )}
       </SettingForm>
     </Stack>
