@@ -283,7 +283,7 @@ impl Programs {
             return Err(error);
         }
         let members = if self.managed.contains_key(&scope.cgroup) { Vec::new() } else { members(scope) };
-        self.tasks.adopt(&members, scope.init_pid);
+        self.tasks.adopt(&members, scope);
         let generation = rules.map_or(0, |rules| rules.generation);
         self.judge_by(scope, profile.as_deref(), generation);
         let container = Container {

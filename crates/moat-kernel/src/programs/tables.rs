@@ -19,7 +19,7 @@ use moat_policy::{EffectiveRule, RuleSet, Users};
 
 use super::calls::{self, Calls};
 use super::file_calls;
-use super::layout::{AutomatonKind, AutomatonTable, GROUPS, NumberKind, TEXT_MAX, TextKind};
+use super::layout::{AutomatonKind, AutomatonTable, GROUPS, NumberKind, TEXT_MAX, TextKind, text_hash};
 use crate::ApplyError;
 
 /// Bits of `enum need` in `bpf/maps.h`.
@@ -41,6 +41,7 @@ pub(super) mod need {
     pub const FILE_AUTOMATON: u32 = 1 << 14;
     pub const ACTOR: u32 = 1 << 15;
     pub const ACTOR_PATH: u32 = 1 << 16;
+    pub const ABOVE_AUTOMATON: u32 = 1 << 17;
     pub const CALL: u32 = 1 << 24;
     pub const CAPABILITY: u32 = 1 << 25;
     pub const EGRESS: u32 = 1 << 26;
@@ -50,6 +51,10 @@ pub(super) mod need {
 
 const NO_BIT: u16 = 0xffff;
 const ENTRY_NEEDS_NAME: u32 = 0x8000_0000;
+/// Where entries of [`AutomatonKind::Above`] have the number of the part beside the rank, and the last one, which
+/// stands for all that follow (`ENTRY_ANY_PART`).
+const PART_SHIFT: u32 = 24;
+const ANY_PART: u32 = 0x7f;
 /// Expressions that one automaton can tell apart, and sets of ancestors or users that one container can.
 const MAX_EXPRESSIONS: usize = 256;
 const MAX_SETS: usize = 64;
@@ -99,6 +104,9 @@ pub(super) struct Rule {
 pub(super) struct Tables {
     pub needs: u32,
     pub always: Span,
+    /// Rules that a path too long to be known may match.
+    pub unplaced_programs: Span,
+    pub unplaced_files: Span,
     /// System calls that rules name.
     pub calls: Calls,
     /// Those that change files in a way that rules name.
@@ -154,6 +162,7 @@ struct Builder {
     files: Paths,
     /// Directories that the paths of rules lie below.
     above: BTreeMap<Vec<u8>, Ranks>,
+    above_globs: Above,
     name_expressions: Vec<String>,
     argument_expressions: Vec<String>,
     parent_sets: Vec<Vec<String>>,
@@ -176,6 +185,12 @@ struct Paths {
 }
 
 impl Paths {
+    /// Ranks that are looked for by anything but whole paths.
+    fn by_globs(&self) -> Vec<u32> {
+        let globs = self.prefixes.values().chain(self.patterns.values());
+        globs.flat_map(|ranks| ranks.matches.iter().copied()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// A path in which every character is itself.
     fn exact(&mut self, path: &[u8], rank: u32, side: Side) -> Result<(), String> {
         fits(path)?;
@@ -198,6 +213,32 @@ impl Paths {
             Shape::Pattern(pattern) => {
                 self.patterns.entry(pattern.text().to_owned()).or_default().add(side, rank);
             }
+        }
+        Ok(())
+    }
+}
+
+/// Directories above what globs match that only a wildcard covers, as expressions, with their entries (rank, part).
+#[derive(Default)]
+struct Above {
+    patterns: BTreeMap<String, BTreeSet<(u32, u32)>>,
+    /// Parts so far of the rule of this rank.
+    parts: (u32, u32),
+}
+
+impl Above {
+    /// `/srv/*/secret` lies below `/srv/*`.
+    fn add(&mut self, glob: &str, rank: u32) -> Result<(), String> {
+        for part in directory_globs(glob) {
+            let Shape::Pattern(pattern) =
+                Glob::new(&part).map_err(|error| error.to_string())?.shape().clone()
+            else {
+                continue;
+            };
+            let number = if self.parts.0 == rank { self.parts.1 + 1 } else { 1 };
+            self.parts = (rank, number);
+            let entry = (rank, number.min(ANY_PART));
+            self.patterns.entry(pattern.text().to_owned()).or_default().insert(entry);
         }
         Ok(())
     }
@@ -367,6 +408,7 @@ impl Builder {
             self.programs.glob(glob, rank, side)?;
             if let Side::Match = side {
                 self.directories_above(literal_head(glob), rank);
+                self.above_globs.add(glob, rank)?;
             }
         }
         Ok(!list.names.is_empty() || !list.paths.is_empty() || !list.path_globs.is_empty())
@@ -469,6 +511,7 @@ impl Builder {
         for glob in &matcher.paths {
             self.files.glob(glob, rank, Side::Match)?;
             self.directories_above(literal_head(glob), rank);
+            self.above_globs.add(glob, rank)?;
         }
         row.actor_bit = self.actors(&matcher.processes)?;
         // Where new names of programs are judged: as an execution it agrees with none, for it is no operation.
@@ -522,6 +565,8 @@ impl Builder {
         let mut always: Vec<u32> = self.always.iter().copied().collect();
         always.sort_unstable_by_key(|entry| entry & !ENTRY_NEEDS_NAME);
         tables.always = self.lists.add(always);
+        tables.unplaced_programs = self.lists.add(self.programs.by_globs());
+        tables.unplaced_files = self.lists.add(self.files.by_globs());
 
         for (kind, need, ranks) in [
             (TextKind::Path, need::PATH, &self.programs.exact),
@@ -563,25 +608,23 @@ impl Builder {
     }
 
     fn sets_of_programs(&mut self, tables: &mut Tables) {
-        let mut masks: BTreeMap<(TextKind, Vec<u8>), u64> = BTreeMap::new();
-        for (sets, by_name, by_path) in [
-            (
-                &self.parent_sets,
-                (TextKind::ParentName, need::PARENT),
-                (TextKind::ParentPath, need::PARENT_PATH),
-            ),
-            (&self.actor_sets, (TextKind::ActorName, need::ACTOR), (TextKind::ActorPath, need::ACTOR_PATH)),
-        ] {
-            for (index, programs) in sets.iter().enumerate() {
-                for program in programs {
-                    let (kind, need) = if program.contains('/') { by_path } else { by_name };
-                    self.needs |= need;
-                    *masks.entry((kind, program.clone().into_bytes())).or_default() |= 1 << index;
-                }
-            }
+        for (program, mask) in masks(&self.actor_sets) {
+            let (kind, need) = if program.contains('/') {
+                (TextKind::ActorPath, need::ACTOR_PATH)
+            } else {
+                (TextKind::ActorName, need::ACTOR)
+            };
+            self.needs |= need;
+            tables.texts.push((kind, program.as_bytes().to_vec(), mask));
         }
-        for ((kind, text), bits) in masks {
-            tables.texts.push((kind, text, ListRef::mask(bits)));
+        for (program, mask) in masks(&self.parent_sets) {
+            let (kind, need) = if program.contains('/') {
+                (NumberKind::AncestorPath, need::PARENT_PATH)
+            } else {
+                (NumberKind::AncestorName, need::PARENT)
+            };
+            self.needs |= need;
+            tables.numbers.push((kind, text_hash(program.as_bytes()), mask));
         }
     }
 
@@ -628,6 +671,21 @@ impl Builder {
             }
             tables.automata.push((kind, AutomatonTable::new(&automaton, &entries)));
         }
+        if !self.above_globs.patterns.is_empty() {
+            self.needs |= need::ABOVE_AUTOMATON;
+            let texts: Vec<&str> = self.above_globs.patterns.keys().map(String::as_str).collect();
+            let automaton = Automaton::full(&texts).map_err(|error| self.blame(rules, &error))?;
+            let parts: Vec<&BTreeSet<(u32, u32)>> = self.above_globs.patterns.values().collect();
+            let mut entries = Vec::new();
+            for matched in &automaton.matches {
+                let matched = matched.iter().filter_map(|pattern| parts.get(*pattern as usize));
+                let all: BTreeSet<(u32, u32)> = matched.flat_map(|parts| parts.iter().copied()).collect();
+                let list =
+                    self.lists.add(all.into_iter().map(|(rank, part)| part << PART_SHIFT | rank).collect());
+                entries.push(vec![list.offset, list.count, 0, 0]);
+            }
+            tables.automata.push((AutomatonKind::Above, AutomatonTable::new(&automaton, &entries)));
+        }
         for (kind, need, expressions, separator_as_space) in [
             (AutomatonKind::Name, need::NAME_AUTOMATON, &self.name_expressions, false),
             (AutomatonKind::Arguments, need::ARGUMENTS, &self.argument_expressions, true),
@@ -662,6 +720,7 @@ impl Builder {
             .get(pattern)
             .or_else(|| self.files.patterns.get(pattern))
             .and_then(|ranks| ranks.matches.iter().chain(&ranks.excepts).next())
+            .or_else(|| Some(&self.above_globs.patterns.get(pattern)?.first()?.0))
             .and_then(|rank| rules.rules.get(*rank as usize));
         let by_expression = || {
             rules.rules.iter().find(|rule| {
@@ -693,6 +752,17 @@ fn spread(
         }
         built => built.map(|automaton| vec![(0, automaton)]),
     }
+}
+
+/// Which of the sets each program is in.
+fn masks(sets: &[Vec<String>]) -> BTreeMap<&str, ListRef> {
+    let mut masks: BTreeMap<&str, u64> = BTreeMap::new();
+    for (index, programs) in sets.iter().enumerate() {
+        for program in programs {
+            *masks.entry(program).or_default() |= 1 << index;
+        }
+    }
+    masks.into_iter().map(|(program, bits)| (program, ListRef::mask(bits))).collect()
 }
 
 /// The bits of the expressions that match, counted from `first`.
@@ -745,6 +815,28 @@ fn bit<T: PartialEq + Clone>(items: &mut Vec<T>, item: &T, limit: usize, field: 
         items.push(item.clone());
     }
     Ok(index as u16)
+}
+
+/// The globs of the directories that what a glob matches lies in, from its first wildcard on.
+fn directory_globs(glob: &str) -> Vec<String> {
+    let (mut depth, mut in_class, mut escaped) = (0_u32, false, false);
+    let mut ends = Vec::new();
+    for (at, character) in glob.char_indices() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            ']' => in_class = false,
+            _ if in_class => {}
+            '[' => in_class = true,
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            '/' if depth == 0 && at > literal_head(glob).len() => ends.push(at),
+            _ => {}
+        }
+    }
+    let parts = ends.into_iter().filter_map(|end| glob.get(..end));
+    // `/dir/**` is `/dir` itself too, which is a directory of its own here.
+    parts.map(|part| if part.ends_with("/**") { format!("{part}/*") } else { part.to_owned() }).collect()
 }
 
 /// What of a glob comes before its first wildcard.
