@@ -360,16 +360,41 @@ static __always_inline bool agent_lives(void)
 	return a && a->waits && (s64)(bpf_ktime_get_ns() - a->beat) < (s64)AGENT_GONE;
 }
 
+/* The pod of a container's task, as its cgroups lie. */
+static __always_inline u64 pod_of(struct task_struct *task)
+{
+	struct cgroup *cgroup = cgroup_of(task);
+	return BPF_CORE_READ(cgroup, self.parent, cgroup, kn, id);
+}
+
+/* The agent runs this itself, once, where it lives in a pod. */
+SEC("syscall")
+int moat_settle(void *context)
+{
+	u32 zero = 0;
+	u64 pod = pod_of((struct task_struct *)bpf_get_current_task());
+	bpf_map_update_elem(&agent_pod, &zero, &pod, BPF_ANY);
+	return 0;
+}
+
+static __always_inline bool in_agents_pod(struct task_struct *task)
+{
+	u32 zero = 0;
+	u64 *pod = bpf_map_lookup_elem(&agent_pod, &zero);
+	return pod && *pod && *pod == pod_of(task);
+}
+
 /* A start in a cgroup that the agent does not know yet: the task waits, stopped before its first
  * instruction, until the agent knows. Without an agent it would wait for ever; it goes on, and the next agent
- * is told of it. */
+ * is told of it. So does what starts in the agent's own pod. */
 static __always_inline void hold(struct task_struct *task, struct task_state *state, u64 cgroup)
 {
 	u32 pid = BPF_CORE_READ(task, tgid);
 	state->cgroup = cgroup;
 	struct hold held = { .cgroup = cgroup, .started = BPF_CORE_READ(task, group_leader, start_boottime) };
-	if (!agent_lives()) {
-		if (state->role != ROLE_HELD)
+	bool agents_own = in_agents_pod(task);
+	if (agents_own || !agent_lives()) {
+		if (state->role != ROLE_HELD && !agents_own)
 			count(COUNTER_UNHELD);
 		state->role = ROLE_HELD;
 		return;

@@ -399,6 +399,15 @@ struct {
 	__type(value, struct agent);
 } agent SEC(".maps");
 
+/* The cgroup of the pod that the agent lives in, 0 where it lives in none. What starts there may be the agent, and would
+ * wait for itself. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} agent_pod SEC(".maps");
+
 /* Held starts have a ring of their own, so that no flood of events delays a start. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

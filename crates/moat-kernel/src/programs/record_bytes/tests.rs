@@ -116,6 +116,8 @@ fn an_execution() {
         let act = record(&exec().with(SOURCE, source)).act;
         assert!(matches!(act, Act::Exec { source, .. } if source == expected), "{act:?}");
     }
+    let act = record(&exec().with(VALUES, 1)).act;
+    assert!(matches!(&act, Act::Exec { path, .. } if path == b".../bin/\xff\n"), "{act:?}");
     let audited = record(&exec().with(ENFORCED, NONE).with(AUDITED, 7));
     assert_eq!((audited.enforced, audited.audited), (None, Some(7)));
 }

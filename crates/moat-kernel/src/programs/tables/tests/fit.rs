@@ -239,3 +239,64 @@ fn a_mapped_network_is_the_network_it_maps() {
         assert!(parse_network(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn the_directories_that_only_wildcards_cover() {
+    for (glob, directories) in [
+        ("/srv/*/secret", &["/srv/*"][..]),
+        ("/srv/*/keys/*/secret", &["/srv/*", "/srv/*/keys", "/srv/*/keys/*"]),
+        // `/srv` is spelled out, and so is above by its name; the file itself is no directory.
+        ("/srv/data/*.key", &[]),
+        ("/srv/**", &[]),
+        ("/srv/**/*.key", &["/srv/**/*"]),
+        ("/srv/{a,b}/c", &["/srv/{a,b}"]),
+        // What lies between slashes within braces or classes is no directory of the whole.
+        ("/srv/{a/*,b}/c", &["/srv/{a/*,b}"]),
+        (r"/srv/\*/[a-z]/c", &[r"/srv/\*", r"/srv/\*/[a-z]"]),
+    ] {
+        assert_eq!(directory_globs(glob), directories, "{glob}");
+    }
+}
+
+/// Each part of each glob of a rule is an entry of its own, and the last number stands for all that follow.
+#[test]
+fn parts_of_globs_are_told_apart() {
+    let globs = |paths: &[&str]| {
+        let path_globs = paths.iter().map(ToString::to_string).collect();
+        process("globs", ProcessMatcher { path_globs, ..ProcessMatcher::default() })
+    };
+    let tables = compile(vec![globs(&["/opt/x"]), globs(&["/srv/*/a/b", "/var/*/c"])]).unwrap();
+    assert!(tables.needs & need::ABOVE_AUTOMATON != 0);
+    let entries = |part: u32| part << PART_SHIFT | 1;
+    for part in 1..=3 {
+        assert!(tables.lists.contains(&entries(part)), "{:x?}", tables.lists);
+    }
+    assert!(!tables.lists.contains(&entries(4)));
+    let many: Vec<String> = (0..200).map(|n| format!("/srv/*/{n}/x")).collect();
+    let tables =
+        compile(vec![globs(&["/opt/x"]), globs(&many.iter().map(String::as_str).collect::<Vec<_>>())])
+            .unwrap();
+    let last = tables.lists.iter().filter(|entry| *entry & 0xff_ffff == 1).max();
+    assert_eq!(last, Some(&entries(ANY_PART)));
+}
+
+#[test]
+fn only_globs_may_match_a_path_too_long_to_be_known() {
+    let matcher = |paths: &[&str], path_globs: &[&str]| ProcessMatcher {
+        paths: paths.iter().map(ToString::to_string).collect(),
+        path_globs: path_globs.iter().map(ToString::to_string).collect(),
+        ..ProcessMatcher::default()
+    };
+    let rules = [
+        matcher(&["/bin/sh"], &[]),
+        matcher(&[], &["/a/**"]),
+        matcher(&[], &["/b/*/c"]),
+        matcher(&[], &["/c"]),
+    ];
+    let rules =
+        rules.into_iter().enumerate().map(|(n, matcher)| process(&format!("rule-{n}"), matcher)).collect();
+    let tables = compile(rules).unwrap();
+    let Span { offset, count } = tables.unplaced_programs;
+    assert_eq!(tables.lists[offset as usize..][..count as usize], [1, 2]);
+    assert_eq!(tables.unplaced_files, Span::default());
+}
