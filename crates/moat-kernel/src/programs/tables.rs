@@ -3,6 +3,8 @@
 //! Every selector leads to a list of ranks; the kernel looks up what an act selects, walks those lists in
 //! rank order and takes the first rule that agrees. Lists with equal content are stored once.
 
+mod above;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -17,6 +19,7 @@ use moat_policy::model::{
 use moat_policy::rule_set::Matcher;
 use moat_policy::{EffectiveRule, RuleSet, Users};
 
+use self::above::Above;
 use super::calls::{self, Calls};
 use super::file_calls;
 use super::layout::{AutomatonKind, AutomatonTable, GROUPS, NumberKind, TEXT_MAX, TextKind, text_hash};
@@ -51,10 +54,6 @@ pub(super) mod need {
 
 const NO_BIT: u16 = 0xffff;
 const ENTRY_NEEDS_NAME: u32 = 0x8000_0000;
-/// Where entries of [`AutomatonKind::Above`] have the number of the part beside the rank, and the last one, which
-/// stands for all that follow (`ENTRY_ANY_PART`).
-const PART_SHIFT: u32 = 24;
-const ANY_PART: u32 = 0x7f;
 /// Expressions that one automaton can tell apart, and sets of ancestors or users that one container can.
 const MAX_EXPRESSIONS: usize = 256;
 const MAX_SETS: usize = 64;
@@ -213,32 +212,6 @@ impl Paths {
             Shape::Pattern(pattern) => {
                 self.patterns.entry(pattern.text().to_owned()).or_default().add(side, rank);
             }
-        }
-        Ok(())
-    }
-}
-
-/// Directories above what globs match that only a wildcard covers, as expressions, with their entries (rank, part).
-#[derive(Default)]
-struct Above {
-    patterns: BTreeMap<String, BTreeSet<(u32, u32)>>,
-    /// Parts so far of the rule of this rank.
-    parts: (u32, u32),
-}
-
-impl Above {
-    /// `/srv/*/secret` lies below `/srv/*`.
-    fn add(&mut self, glob: &str, rank: u32) -> Result<(), String> {
-        for part in directory_globs(glob) {
-            let Shape::Pattern(pattern) =
-                Glob::new(&part).map_err(|error| error.to_string())?.shape().clone()
-            else {
-                continue;
-            };
-            let number = if self.parts.0 == rank { self.parts.1 + 1 } else { 1 };
-            self.parts = (rank, number);
-            let entry = (rank, number.min(ANY_PART));
-            self.patterns.entry(pattern.text().to_owned()).or_default().insert(entry);
         }
         Ok(())
     }
@@ -671,20 +644,10 @@ impl Builder {
             }
             tables.automata.push((kind, AutomatonTable::new(&automaton, &entries)));
         }
-        if !self.above_globs.patterns.is_empty() {
+        if !self.above_globs.is_empty() {
             self.needs |= need::ABOVE_AUTOMATON;
-            let texts: Vec<&str> = self.above_globs.patterns.keys().map(String::as_str).collect();
-            let automaton = Automaton::full(&texts).map_err(|error| self.blame(rules, &error))?;
-            let parts: Vec<&BTreeSet<(u32, u32)>> = self.above_globs.patterns.values().collect();
-            let mut entries = Vec::new();
-            for matched in &automaton.matches {
-                let matched = matched.iter().filter_map(|pattern| parts.get(*pattern as usize));
-                let all: BTreeSet<(u32, u32)> = matched.flat_map(|parts| parts.iter().copied()).collect();
-                let list =
-                    self.lists.add(all.into_iter().map(|(rank, part)| part << PART_SHIFT | rank).collect());
-                entries.push(vec![list.offset, list.count, 0, 0]);
-            }
-            tables.automata.push((AutomatonKind::Above, AutomatonTable::new(&automaton, &entries)));
+            let table = self.above_globs.table(&mut self.lists);
+            tables.automata.push((AutomatonKind::Above, table.map_err(|error| self.blame(rules, &error))?));
         }
         for (kind, need, expressions, separator_as_space) in [
             (AutomatonKind::Name, need::NAME_AUTOMATON, &self.name_expressions, false),
@@ -720,7 +683,7 @@ impl Builder {
             .get(pattern)
             .or_else(|| self.files.patterns.get(pattern))
             .and_then(|ranks| ranks.matches.iter().chain(&ranks.excepts).next())
-            .or_else(|| Some(&self.above_globs.patterns.get(pattern)?.first()?.0))
+            .or_else(|| self.above_globs.first_rule(pattern))
             .and_then(|rank| rules.rules.get(*rank as usize));
         let by_expression = || {
             rules.rules.iter().find(|rule| {
@@ -815,28 +778,6 @@ fn bit<T: PartialEq + Clone>(items: &mut Vec<T>, item: &T, limit: usize, field: 
         items.push(item.clone());
     }
     Ok(index as u16)
-}
-
-/// The globs of the directories that what a glob matches lies in, from its first wildcard on.
-fn directory_globs(glob: &str) -> Vec<String> {
-    let (mut depth, mut in_class, mut escaped) = (0_u32, false, false);
-    let mut ends = Vec::new();
-    for (at, character) in glob.char_indices() {
-        match character {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            ']' => in_class = false,
-            _ if in_class => {}
-            '[' => in_class = true,
-            '{' => depth += 1,
-            '}' => depth = depth.saturating_sub(1),
-            '/' if depth == 0 && at > literal_head(glob).len() => ends.push(at),
-            _ => {}
-        }
-    }
-    let parts = ends.into_iter().filter_map(|end| glob.get(..end));
-    // `/dir/**` is `/dir` itself too, which is a directory of its own here.
-    parts.map(|part| if part.ends_with("/**") { format!("{part}/*") } else { part.to_owned() }).collect()
 }
 
 /// What of a glob comes before its first wildcard.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use moat_event::Severity;
 
 use super::*;
+use crate::programs::tables::above::{ANY_PART, PART_SHIFT, directory_globs};
 
 fn named(name: &str, matcher: Matcher) -> EffectiveRule {
     EffectiveRule {
