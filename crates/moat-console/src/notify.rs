@@ -20,5 +20,6 @@ pub mod status;
 mod trial;
 mod worker;
 
+pub use deliver::Pace;
 pub use engine::{Engine, Misconfigured};
-pub use trial::{TestReport, test};
+pub use trial::{TEST_DEADLINE, TestReport, test};

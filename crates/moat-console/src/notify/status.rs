@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "NotifierCondition")]
 pub enum Condition {
     /// No replica has worked for it yet.
     #[default]
@@ -21,6 +22,7 @@ pub enum Condition {
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "NotifierStatus")]
 pub struct Status {
     pub condition: Condition,
     /// Events that arrived, since the notifier was made.

@@ -13,9 +13,13 @@ use super::destination::{Destination, Secrets};
 use super::egress::Egress;
 use super::sink::{InvalidDestination, Reply, Sink, Verdict};
 
+/// Somebody waits for it.
+pub const TEST_DEADLINE: Duration = Duration::from_secs(10);
+
 /// What came of a test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "NotifierTest")]
 pub struct TestReport {
     pub delivered: bool,
     /// The receiver's own words, or why there are none.

@@ -35,7 +35,6 @@ fn plain(id: u8, event_type: EventType) -> Event {
         reason: None,
         generation: None,
         process: None,
-        file_source: None,
         file_operation: None,
         peer: None,
         syscall: None,
