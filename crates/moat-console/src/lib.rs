@@ -179,7 +179,7 @@ pub async fn start(config: Config, cancel: CancellationToken) -> Result<Started,
         egress: config.egress.clone(),
         pace: Pace::default(),
     };
-    tasks.spawn(engine.run(console.cancel().clone()));
+    tasks.spawn(engine.run(console.cancel().child_token()));
     let listen = serve::start(&console, &config, &mut tasks)?;
     let url = config.url(listen);
     let setup_link = if SetupLink::is_needed(console.store()).await? {
