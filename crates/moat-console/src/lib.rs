@@ -30,6 +30,8 @@ use access::{SetupError, SetupLink, Throttle};
 use key::{ConsoleKey, KeyError};
 use live::Live;
 use metrics::Metrics;
+use notify::egress::Egress;
+use notify::{Engine, Pace};
 
 /// What every part of the console works with. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -44,6 +46,7 @@ struct Inner {
     throttle: Throttle,
     metrics: Metrics,
     live: Live,
+    egress: Egress,
     /// Whether browsers may send the session's cookie without TLS.
     plain: bool,
 }
@@ -79,6 +82,7 @@ impl Console {
             authority,
             throttle: Throttle::default(),
             live: Live::new(metrics.clone()),
+            egress: config.egress.clone(),
             metrics,
             plain: matches!(config.tls, Tls::Off),
         })))
@@ -101,6 +105,11 @@ impl Console {
     /// Signs the gateway's and the enforcers' certificates.
     pub fn authority(&self) -> &Authority {
         &self.0.authority
+    }
+
+    /// Where notifiers may send to.
+    pub fn egress(&self) -> &Egress {
+        &self.0.egress
     }
 
     pub(crate) fn live(&self) -> &Live {
@@ -164,6 +173,13 @@ pub async fn start(config: Config, cancel: CancellationToken) -> Result<Started,
     tasks.spawn(async move { live.live().run(live.store(), watch, newest, live.cancel()).await });
     let upkeep = console.clone();
     tasks.spawn(async move { upkeep::run(upkeep.store(), upkeep.cancel()).await });
+    let engine = Engine {
+        store: console.store().clone(),
+        key: console.key().clone(),
+        egress: config.egress.clone(),
+        pace: Pace::default(),
+    };
+    tasks.spawn(engine.run(console.cancel().child_token()));
     let listen = serve::start(&console, &config, &mut tasks)?;
     let url = config.url(listen);
     let setup_link = if SetupLink::is_needed(console.store()).await? {
