@@ -38,6 +38,7 @@ use enrolment::Enrol;
 use fleet::Fleet;
 use service::Service;
 
+
 /// A connection on which nothing is heard for so long is asked whether anybody is there.
 const SILENCE: Duration = Duration::from_secs(20);
 const ANSWER: Duration = Duration::from_secs(10);
@@ -93,3 +94,6 @@ pub async fn start(
     tracing::info!(%address, "enforcers may connect");
     Ok(address)
 }
+
+#[cfg(test)]
+mod tests;
