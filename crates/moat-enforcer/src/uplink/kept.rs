@@ -6,7 +6,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use moat_wire::gateway::proto;
@@ -120,6 +120,10 @@ impl Kept {
     fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         super::files::replace(&self.folder.join(name), content)
     }
+}
+
+pub fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Index {

@@ -11,7 +11,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -84,7 +84,7 @@ pub struct Uplink {
     url: String,
     node: Node,
     enrolment: Enrolment,
-    kept: Kept,
+    kept: Arc<Mutex<Kept>>,
     spool: Shared,
 }
 
@@ -105,12 +105,13 @@ impl Uplink {
         }
         let node = Node { name: config.node(), machine: machine(&machine_identity()) };
         let enrolment = Enrolment::new(folder.clone(), config.enrolment_token_file.clone());
+        let kept = Arc::new(Mutex::new(kept));
         Ok(Some(Uplink { url, node, enrolment, kept, spool: Shared::new(spool) }))
     }
 
     /// The console's policies, for the watcher.
     pub fn policies(&self) -> FromConsole {
-        self.kept.source()
+        kept::lock(&self.kept).source()
     }
 
     /// For the writer.
@@ -119,7 +120,7 @@ impl Uplink {
     }
 
     /// Runs until `cancel`. The console may come and go.
-    pub async fn run(mut self, agent: Agent, cancel: CancellationToken) {
+    pub async fn run(self, agent: Agent, cancel: CancellationToken) {
         let mut pause = FIRST_PAUSE;
         let mut turned_away = None;
         let mut last_error = String::new();
@@ -152,7 +153,8 @@ impl Uplink {
         }
     }
 
-    async fn once(&mut self, agent: &Agent, turned_away: &mut Option<String>) -> Result<Ended, UplinkFault> {
+    async fn once(
+        &self, agent: &Agent, turned_away: &mut Option<String>) -> Result<Ended, UplinkFault> {
         let mut enrolled = self.enrolment.load()?;
         if let Some(Enrolled { identity, .. }) = &enrolled
             && turned_away.is_none()
@@ -181,7 +183,7 @@ impl Uplink {
         }
         let Some(enrolled) = enrolled else { return Err(EnrolError::NoToken.into()) };
         let ended =
-            session::run(&self.url, &enrolled, &self.enrolment, &mut self.kept, &self.spool, agent).await;
+            session::run(&self.url, &enrolled, &self.enrolment, &self.kept, &self.spool, agent).await;
         if let Err(SessionError::TurnedAway(why)) = &ended {
             *turned_away = Some(why.clone());
         }

@@ -1,6 +1,7 @@
 //! One session: begun with a greeting, it goes on until either side ends it.
 
 use std::pin::pin;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,13 +11,14 @@ use moat_wire::gateway::proto::{
 };
 use moat_wire::gateway::{ChannelError, Identity, IdentityError, MAX_MESSAGE, NewKey, Trust, connect};
 use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use super::enrolment::{EnrolError, Enrolled, Enrolment};
-use super::kept::Kept;
+use super::kept::{self, Kept};
 use super::shared::Shared;
 use super::{ANSWER, Agent, acknowledge, events, report};
 
@@ -59,7 +61,7 @@ pub async fn run(
     url: &str,
     enrolled: &Enrolled,
     enrolment: &Enrolment,
-    kept: &mut Kept,
+    kept: &Arc<Mutex<Kept>>,
     spool: &Shared,
     agent: &Agent,
 ) -> Result<Ended, SessionError> {
@@ -82,14 +84,14 @@ pub async fn run(
             Some(capabilities) => serde_json::to_vec(&*capabilities).unwrap_or_default(),
             None => Vec::new(),
         },
-        policy_set: kept.set(),
+        policy_set: kept::lock(kept).set(),
     };
     send(&to, to_console::Message::Hello(hello)).await?;
     let incoming = client.session(ReceiverStream::new(outgoing)).await.map_err(refused)?.into_inner();
     tracing::info!(url, "in session with the console");
 
     let (stored_to, stored) = watch::channel(0);
-    let (states_to, states) = watch::channel(acknowledge::states(kept));
+    let (states_to, states) = watch::channel(acknowledge::states(&kept::lock(kept)));
     let (receive, due) = (receive(incoming, kept, spool, &stored_to, &states_to), due(&enrolled.identity));
     let (events, reports) = (events::send(spool, &to, stored, agent), report::send(spool, &to, agent));
     let acknowledgements = acknowledge::send(&to, states, agent);
@@ -111,7 +113,7 @@ pub async fn send(to: &Sender, message: to_console::Message) -> Result<(), Sessi
 /// Takes what the console says, until it says goodbye.
 async fn receive(
     mut incoming: Streaming<moat_wire::gateway::proto::ToEnforcer>,
-    kept: &mut Kept,
+    kept: &Arc<Mutex<Kept>>,
     spool: &Shared,
     stored: &watch::Sender<u64>,
     states: &watch::Sender<acknowledge::Policies>,
@@ -127,14 +129,14 @@ async fn receive(
                 parts.removed.extend(part.removed);
                 if !more {
                     let set = std::mem::take(&mut parts);
-                    // Few and small files, rarely: not worth a thread.
-                    kept.take(&set)?;
-                    tracing::info!(
-                        set = set.set,
-                        policies = kept.policies().len(),
-                        "the console's policies are kept"
-                    );
-                    states.send_replace(acknowledge::states(kept));
+                    let number = set.set;
+                    let keeping = Arc::clone(kept);
+                    let kept = spawn_blocking(move || {
+                        let mut kept = kept::lock(&keeping);
+                        kept.take(&set).map(|()| acknowledge::states(&kept))
+                    });
+                    states.send_replace(kept.await.map_err(std::io::Error::from)??);
+                    tracing::info!(set = number, "the console's policies are kept");
                 }
             }
             Some(to_enforcer::Message::EventsStored(message)) => {
