@@ -38,7 +38,6 @@ use enrolment::Enrol;
 use fleet::Fleet;
 use service::Service;
 
-
 /// A connection on which nothing is heard for so long is asked whether anybody is there.
 const SILENCE: Duration = Duration::from_secs(20);
 const ANSWER: Duration = Duration::from_secs(10);

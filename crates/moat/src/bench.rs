@@ -69,7 +69,11 @@ pub async fn enforcers(options: &EnforcersOptions, json: bool) -> anyhow::Result
     let began = Instant::now();
     let identities = enrol(&options.console, &token, options.count, ENROLLING).await?;
     let enrolling = began.elapsed();
-    output::note(&format!("{} enforcers have enrolled in {:.1} s", identities.len(), enrolling.as_secs_f64()));
+    output::note(&format!(
+        "{} enforcers have enrolled in {:.1} s",
+        identities.len(),
+        enrolling.as_secs_f64()
+    ));
 
     let cancel = CancellationToken::new();
     let (happened, mut happenings) = mpsc::channel(4096);

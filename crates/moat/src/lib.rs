@@ -112,7 +112,9 @@ async fn dispatch(arguments: Arguments, config: Config) -> anyhow::Result<Outcom
         Command::Doctor => doctor::run(&config, json).await,
         Command::Uninstall(_) => cleanup::run(&config, json).await,
         Command::Config { .. } => config.show(json),
-        Command::Bench { command: BenchCommand::Enforcers(options) } => bench::enforcers(&options, json).await,
+        Command::Bench { command: BenchCommand::Enforcers(options) } => {
+            bench::enforcers(&options, json).await
+        }
         Command::Console(_) | Command::Completions { .. } => Ok(Outcome::Ok),
     }
 }

@@ -63,16 +63,19 @@ pub fn accept(
         }
     });
     tasks.spawn(async move {
-        let (places, strangers) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Semaphore::new(STRANGERS)));
+        let (places, strangers) =
+            (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Semaphore::new(STRANGERS)));
         let accepting = async {
             loop {
                 // Whoever comes beyond that waits in the kernel's queue.
                 let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
                 match listener.accept().await {
                     Ok((stream, _)) => {
-                        let (acceptor, strangers, to) = (acceptor.clone(), Arc::clone(&strangers), to.clone());
+                        let (acceptor, strangers, to) =
+                            (acceptor.clone(), Arc::clone(&strangers), to.clone());
                         tokio::spawn(async move {
-                            if let Some(connection) = shake_hands(stream, &acceptor, &strangers, place).await {
+                            if let Some(connection) = shake_hands(stream, &acceptor, &strangers, place).await
+                            {
                                 let _ = to.send(Ok(connection)).await;
                             }
                         });
@@ -167,7 +170,11 @@ impl Connected for Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if let Some(until) = &mut self.until
             && until.as_mut().poll(cx).is_ready()
         {

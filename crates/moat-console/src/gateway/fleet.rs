@@ -65,7 +65,9 @@ impl Fleet {
         }));
         let (following, writing) = (fleet.clone(), fleet.clone());
         let until = cancel.clone();
-        tasks.spawn(async move { drop(until.run_until_cancelled(following.follow(watch)).await) });
+        tasks.spawn(async move {
+            let _ = until.run_until_cancelled(following.follow(watch)).await;
+        });
         tasks.spawn(async move {
             let _ = cancel.run_until_cancelled(writing.write_regularly()).await;
             // What the last sessions said.

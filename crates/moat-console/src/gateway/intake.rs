@@ -17,7 +17,13 @@ const CONTAINERS: usize = 20_000;
 
 impl Workloads {
     /// Takes a report; what is not understood is left out and counted.
-    pub fn take(&mut self, enforcer: &str, full: bool, upserts: &[Vec<u8>], ended: &[String]) -> (Vec<Container>, usize) {
+    pub fn take(
+        &mut self,
+        enforcer: &str,
+        full: bool,
+        upserts: &[Vec<u8>],
+        ended: &[String],
+    ) -> (Vec<Container>, usize) {
         if full {
             self.0.clear();
         }

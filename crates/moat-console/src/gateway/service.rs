@@ -36,13 +36,11 @@ impl Gateway for Service {
         let from = request.remote_addr().map(|from| from.ip().to_string()).unwrap_or_default();
         let id = &caller.name;
         let Issued { chain, certificate } = issue(&self.authority, id, &request.get_ref().csr_der)?;
-        let actor = Actor { name: format!("enforcer {id}"), role: String::from("enforcer"), source_address: from };
+        let actor =
+            Actor { name: format!("enforcer {id}"), role: String::from("enforcer"), source_address: from };
         let mut transaction = self.store.begin(&actor).await.map_err(failed)?;
-        transaction
-            .add_certificate(id, &certificate.serial, certificate.not_after)
-            .await
-            .map_err(failed)?;
-        transaction.audit("renew", "enforcers", id, serde_json::json!({ "serial": certificate.serial }));
+        transaction.add_certificate(id, &certificate.serial, certificate.not_after).await.map_err(failed)?;
+        transaction.audit("renew", "enforcers", id, &serde_json::json!({ "serial": certificate.serial }));
         transaction.commit().await.map_err(failed)?;
         let certificate_chain_der = chain.iter().map(|der| der.to_vec()).collect();
         Ok(Response::new(RenewResponse { certificate_chain_der }))
@@ -74,7 +72,8 @@ impl Service {
         let chain = request.peer_certs();
         let leaf = chain.as_ref().and_then(|chain| chain.first());
         let leaf = leaf.ok_or_else(|| Status::unauthenticated("a certificate is needed: enrol first"))?;
-        let certificate = Certificate::of(leaf).map_err(|error| Status::unauthenticated(error.to_string()))?;
+        let certificate =
+            Certificate::of(leaf).map_err(|error| Status::unauthenticated(error.to_string()))?;
         if !certificate.counts(Timestamp::now()) {
             return Err(Status::unauthenticated("the certificate has expired"));
         }

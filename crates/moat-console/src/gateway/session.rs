@@ -97,7 +97,11 @@ impl Session {
     }
 
     /// Takes what the enforcer says. The next message is read when the last one is stored.
-    async fn receive(&self, mut incoming: Streaming<ToConsole>, progress: &watch::Sender<SetProgress>) -> End {
+    async fn receive(
+        &self,
+        mut incoming: Streaming<ToConsole>,
+        progress: &watch::Sender<SetProgress>,
+    ) -> End {
         let id = &self.certificate.name;
         let mut workloads = Workloads::default();
         loop {
@@ -134,7 +138,11 @@ impl Session {
                     let (containers, not_understood) =
                         workloads.take(id, report.full, &report.upserts_json, &report.ended_ids);
                     if not_understood > 0 {
-                        tracing::warn!(node = self.node, not_understood, "containers' reports are not understood");
+                        tracing::warn!(
+                            node = self.node,
+                            not_understood,
+                            "containers' reports are not understood"
+                        );
                     }
                     let put = || self.store.put_containers(id, report.full, &containers, &report.ended_ids);
                     self.until_stored(put).await;

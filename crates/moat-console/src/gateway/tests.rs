@@ -70,7 +70,12 @@ impl Running {
         EnrolmentToken { id: kept.id.parse().unwrap(), secret, authority: self.authority.fingerprint() }
     }
 
-    async fn enrol_with(&self, token: &EnrolmentToken, node: &str, machine: &str) -> Result<Identity, Status> {
+    async fn enrol_with(
+        &self,
+        token: &EnrolmentToken,
+        node: &str,
+        machine: &str,
+    ) -> Result<Identity, Status> {
         let key = NewKey::generate().unwrap();
         let request = EnrolRequest {
             token: token.reveal(),
@@ -118,7 +123,15 @@ impl Running {
     }
 
     async fn stored(&self) -> Vec<StoredEvent> {
-        self.store.events_after(0, 100_000).await.unwrap()
+        let mut stored: Vec<StoredEvent> = Vec::new();
+        loop {
+            let seq = stored.last().map_or(0, |last| last.seq);
+            let more = self.store.events_after(seq, 1000).await.unwrap();
+            if more.is_empty() {
+                return stored;
+            }
+            stored.extend(more);
+        }
     }
 
     /// Ends it as a crash would: nothing is said to anybody.

@@ -153,8 +153,7 @@ impl Uplink {
         }
     }
 
-    async fn once(
-        &self, agent: &Agent, turned_away: &mut Option<String>) -> Result<Ended, UplinkFault> {
+    async fn once(&self, agent: &Agent, turned_away: &mut Option<String>) -> Result<Ended, UplinkFault> {
         let mut enrolled = self.enrolment.load()?;
         if let Some(Enrolled { identity, .. }) = &enrolled
             && turned_away.is_none()
@@ -182,8 +181,7 @@ impl Uplink {
             }
         }
         let Some(enrolled) = enrolled else { return Err(EnrolError::NoToken.into()) };
-        let ended =
-            session::run(&self.url, &enrolled, &self.enrolment, &self.kept, &self.spool, agent).await;
+        let ended = session::run(&self.url, &enrolled, &self.enrolment, &self.kept, &self.spool, agent).await;
         if let Err(SessionError::TurnedAway(why)) = &ended {
             *turned_away = Some(why.clone());
         }

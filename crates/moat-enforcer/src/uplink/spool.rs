@@ -220,6 +220,8 @@ impl Spool {
         let after = segment.map_or(self.next, |segment| segment.first + segment.events);
         let skipped = after.saturating_sub(position.sequence);
         *position = Position { sequence: after, at: None };
+        // Nothing more goes behind it.
+        self.file = None;
         self.lost += skipped;
         skipped
     }

@@ -23,8 +23,7 @@ struct Console {
 
 impl Console {
     async fn start(state: &Path, gateway: SocketAddr) -> Console {
-        let config =
-            Config { listen: ([127, 0, 0, 1], 0).into(), gateway, ..Config::new(state.to_owned()) };
+        let config = Config { listen: ([127, 0, 0, 1], 0).into(), gateway, ..Config::new(state.to_owned()) };
         let cancel = CancellationToken::new();
         Console { started: moat_console::start(config, cancel.clone()).await.unwrap(), cancel }
     }
@@ -84,7 +83,11 @@ impl Console {
 /// Denied reads that the console knows of.
 async fn denials(store: &Store) -> u64 {
     let events = store.events_after(0, 10_000).await.unwrap();
-    events.iter().filter(|stored| stored.event.event_type == EventType::FileAccess).map(|stored| stored.event.count).sum()
+    events
+        .iter()
+        .filter(|stored| stored.event.event_type == EventType::FileAccess)
+        .map(|stored| stored.event.count)
+        .sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,8 @@ use moat_wire::gateway::proto::enrolment_client::EnrolmentClient;
 use moat_wire::gateway::proto::gateway_client::GatewayClient;
 use moat_wire::gateway::proto::policy_state::State;
 use moat_wire::gateway::proto::{
-    EnrolRequest, Events, Heartbeat, Hello, PolicyAck, PolicySet, PolicyState, ToConsole, to_console, to_enforcer,
+    EnrolRequest, Events, Heartbeat, Hello, PolicyAck, PolicySet, PolicyState, ToConsole, to_console,
+    to_enforcer,
 };
 use moat_wire::gateway::{EnforcerStatus, Identity, NewKey, SpoolStatus, Trust, connect, machine};
 use moat_wire::token::EnrolmentToken;
@@ -42,8 +43,14 @@ pub struct Load {
 pub enum Happened {
     InSession,
     Sent(u64),
-    Stored { events: u64, after: Duration },
-    PolicySet { set: i64, after: Duration },
+    Stored {
+        events: u64,
+        after: Duration,
+    },
+    PolicySet {
+        set: i64,
+        after: Duration,
+    },
     /// The session ended although nobody asked for that.
     Lost,
 }
@@ -81,7 +88,8 @@ pub async fn enrol(
                 csr_der: key.request()?,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             };
-            let answer = client.enrol(request).await.map_err(|status| anyhow::anyhow!("{}", status.message()))?;
+            let answer =
+                client.enrol(request).await.map_err(|status| anyhow::anyhow!("{}", status.message()))?;
             let answer = answer.into_inner();
             let identity = key.certified(&answer.certificate_chain_der)?;
             anyhow::Ok(Enrolled { identity, authority: CertificateDer::from(answer.authority_der) })
@@ -95,7 +103,9 @@ pub async fn enrol(
 
 /// Runs until `cancel`, or until its session is lost.
 pub async fn run(number: usize, enrolled: Enrolled, load: Arc<Load>, cancel: CancellationToken) {
-    let Some(Err(error)) = cancel.run_until_cancelled(session(number, &enrolled, &load)).await else { return };
+    let Some(Err(error)) = cancel.run_until_cancelled(session(number, &enrolled, &load)).await else {
+        return;
+    };
     crate::output::note(&format!("bench-{number}: {error:#}"));
     let _ = load.happened.send(Happened::Lost).await;
 }

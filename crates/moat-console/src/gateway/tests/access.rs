@@ -98,8 +98,12 @@ async fn a_revoked_enforcer_is_sent_away_at_once_and_does_not_come_back() {
     transaction.commit().await.unwrap();
     assert_eq!(session.goodbye().await, goodbye::Reason::Revoked);
     assert_eq!(console.session(&identity).await.err().unwrap().code(), Code::Unauthenticated);
-    let renewal = moat_wire::gateway::proto::RenewRequest { csr_der: NewKey::generate().unwrap().request().unwrap() };
-    assert_eq!(console.client(&identity).await.renew(renewal).await.unwrap_err().code(), Code::Unauthenticated);
+    let renewal =
+        moat_wire::gateway::proto::RenewRequest { csr_der: NewKey::generate().unwrap().request().unwrap() };
+    assert_eq!(
+        console.client(&identity).await.renew(renewal).await.unwrap_err().code(),
+        Code::Unauthenticated
+    );
     untouched.send_events(1, &[event("after")]).await;
     assert_eq!(untouched.stored().await, 1);
 }

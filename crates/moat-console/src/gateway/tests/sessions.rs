@@ -35,8 +35,11 @@ async fn events_are_acknowledged_when_stored_and_what_is_sent_again_is_stored_on
     let expected: Vec<_> = (0..100).map(|n| n.to_string()).collect();
     assert_eq!(messages(&stored), expected);
     // An enforcer speaks for its own node only.
-    assert!(stored.iter().all(|stored| stored.event.node == "web-1"
-        && stored.enforcer_id == identity.certificate.name));
+    assert!(
+        stored
+            .iter()
+            .all(|stored| stored.event.node == "web-1" && stored.enforcer_id == identity.certificate.name)
+    );
 }
 
 #[tokio::test]
@@ -115,7 +118,10 @@ async fn policies_come_whole_first_then_as_changes_and_what_became_of_them_is_kn
         loop {
             let enforcer = console.store.enforcer(&identity.certificate.name).await.unwrap();
             let statuses = console.store.policy_statuses(Some("a"), None).await.unwrap();
-            if enforcer.progress.enforced_set == set && enforcer.progress.offered_set == set && !statuses.is_empty() {
+            if enforcer.progress.enforced_set == set
+                && enforcer.progress.offered_set == set
+                && !statuses.is_empty()
+            {
                 return statuses;
             }
             watch.changed().await;
