@@ -8,6 +8,7 @@ pub mod api;
 mod authority;
 mod config;
 mod dashboard;
+pub mod gateway;
 pub mod key;
 mod live;
 mod metrics;
@@ -42,7 +43,7 @@ struct Inner {
     store: Store,
     key: ConsoleKey,
     cancel: CancellationToken,
-    authority: Authority,
+    authority: Arc<Authority>,
     throttle: Throttle,
     metrics: Metrics,
     live: Live,
@@ -64,6 +65,8 @@ pub enum ConsoleError {
     #[error(transparent)]
     Setup(#[from] SetupError),
     #[error(transparent)]
+    Gateway(#[from] gateway::GatewayError),
+    #[error(transparent)]
     Serve(#[from] serve::ServeError),
 }
 
@@ -73,7 +76,7 @@ impl Console {
         config.prepare()?;
         let key = ConsoleKey::open_or_create(&config.key_file())?;
         let store = Store::open(&config.store_url()?).await?;
-        let authority = authority::open_or_create(&store, &key).await?;
+        let authority = Arc::new(authority::open_or_create(&store, &key).await?);
         let metrics = Metrics::default();
         Ok(Console(Arc::new(Inner {
             store,
@@ -149,7 +152,9 @@ pub struct Started {
     pub console: Console,
     /// Where the API and the dashboard are.
     pub listen: SocketAddr,
-    /// The same, for people.
+    /// Where enforcers connect.
+    pub gateway: SocketAddr,
+    /// The same as `listen`, for people.
     pub url: String,
     /// Where nobody can sign in yet: the link by which the first administrator does. Show it to whoever started this.
     pub setup_link: Option<String>,
@@ -180,6 +185,9 @@ pub async fn start(config: Config, cancel: CancellationToken) -> Result<Started,
         pace: Pace::default(),
     };
     tasks.spawn(engine.run(console.cancel().child_token()));
+    let (store, authority) = (console.store().clone(), Arc::clone(&console.0.authority));
+    let gateway =
+        gateway::start(store, authority, config.gateway, console.cancel().clone(), &mut tasks).await?;
     let listen = serve::start(&console, &config, &mut tasks)?;
     let url = config.url(listen);
     let setup_link = if SetupLink::is_needed(console.store()).await? {
@@ -188,7 +196,7 @@ pub async fn start(config: Config, cancel: CancellationToken) -> Result<Started,
     } else {
         None
     };
-    Ok(Started { console, listen, url, setup_link, tasks })
+    Ok(Started { console, listen, gateway, url, setup_link, tasks })
 }
 
 /// The address of the page that redeems a one-time link. The secret stands after the `#`, which browsers keep to

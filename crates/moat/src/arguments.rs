@@ -141,6 +141,12 @@ A file is overruled by the environment, the environment by flags.")]
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Measure a console under load
+    #[command(hide = true)]
+    Bench {
+        #[command(subcommand)]
+        command: BenchCommand,
+    },
     /// Completions for a shell, on standard output
     #[command(after_help = "\
 Examples:
@@ -148,6 +154,41 @@ Examples:
   moat completions zsh > ~/.zfunc/_moat
   moat completions fish > ~/.config/fish/completions/moat.fish")]
     Completions { shell: CompletionShell },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Simulated enforcers, over the real protocol
+    #[command(after_help = "\
+Examples:
+  moat bench enforcers --console https://127.0.0.1:8441 --enrolment-token-file ./token \\
+    --count 1000 --events-per-second 20000 --seconds 60
+
+The token needs as many uses as there are enforcers. They stay in the console's list: use a console of its own.
+Exit status: 0 every session lasted; 1 some were lost.")]
+    Enforcers(EnforcersOptions),
+}
+
+#[derive(Debug, Args)]
+pub struct EnforcersOptions {
+    /// The console's gateway
+    #[arg(long, value_name = "URL")]
+    pub console: String,
+    /// File with an enrolment token
+    #[arg(long, value_name = "FILE")]
+    pub enrolment_token_file: PathBuf,
+    /// How many enforcers
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub count: u32,
+    /// Of all of them together
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub events_per_second: u32,
+    /// Events of one message
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub batch: u16,
+    /// How long, once all are in session
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub seconds: u64,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

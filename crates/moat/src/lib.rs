@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod bench;
 mod cleanup;
 mod config;
 mod console;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
 
-use arguments::{Arguments, Command, PolicyCommand};
+use arguments::{Arguments, BenchCommand, Command, PolicyCommand};
 use config::Config;
 
 /// How a command ended, for the shell.
@@ -111,6 +112,9 @@ async fn dispatch(arguments: Arguments, config: Config) -> anyhow::Result<Outcom
         Command::Doctor => doctor::run(&config, json).await,
         Command::Uninstall(_) => cleanup::run(&config, json).await,
         Command::Config { .. } => config.show(json),
+        Command::Bench { command: BenchCommand::Enforcers(options) } => {
+            bench::enforcers(&options, json).await
+        }
         Command::Console(_) | Command::Completions { .. } => Ok(Outcome::Ok),
     }
 }
