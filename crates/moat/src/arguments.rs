@@ -69,6 +69,7 @@ Examples:
   moat up --policies ./policies --state ./state
   moat up --runtime docker --events /var/log/moat/events.jsonl
   moat up --runtime containerd --socket /run/k3s/containerd/containerd.sock
+  moat up --console https://moat.example.org:8441 --enrolment-token-file token
 
 Stops on Ctrl-C or SIGTERM. An agent that dies is started again at once, and the gap is an event.
 Ctrl-C leaves nothing in force. After SIGTERM, as in an upgrade, what the LSM driver holds stays in
@@ -231,6 +232,22 @@ pub struct NodeOptions {
     /// File that events are appended to, `-` for standard output [env: MOAT_EVENTS] [default: -]
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    #[command(flatten)]
+    pub console: ConsoleChoice,
+}
+
+/// Where the agent that `moat up` starts has its console.
+#[derive(Debug, Args)]
+pub struct ConsoleChoice {
+    /// Gateway of a console elsewhere, https://HOST:PORT, instead of one on this machine
+    #[arg(long, value_name = "URL", env = "MOAT_CONSOLE", conflicts_with = "no_console")]
+    pub console: Option<String>,
+    /// File with the token by which this node enrols there; `moat console token create` prints one
+    #[arg(long, value_name = "FILE", env = "MOAT_ENROLMENT_TOKEN_FILE", requires = "console")]
+    pub enrolment_token_file: Option<PathBuf>,
+    /// Run the agent alone: policies from the folder, events to the file
+    #[arg(long, env = "MOAT_NO_CONSOLE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_console: bool,
 }
 
 #[derive(Debug, Args)]

@@ -99,7 +99,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
 async fn dispatch(arguments: Arguments, config: Config) -> anyhow::Result<Outcome> {
     let json = arguments.json;
     match arguments.command {
-        Command::Up(_) => up::run(&config).await,
+        Command::Up(options) => up::run(&config, &options.console).await,
         Command::Status => status::run(&config, json).await,
         Command::Containers => containers::run(&config, json).await,
         Command::Events(filter) => events::run(&config, filter, json).await,
