@@ -4,6 +4,7 @@
 //! console's word that they are stored. A policy set that arrives is acknowledged at once, and how late it came
 //! is known from the time at which the console made its newest policy: clocks have to agree, so measure on one machine.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,7 +93,7 @@ pub async fn enforcers(options: &EnforcersOptions, json: bool) -> anyhow::Result
     // The rate is counted from when all are in session.
     while tally.in_session < running.len() {
         match happenings.recv().await {
-            Some(happening) => tally.take(happening),
+            Some(happening) => tally.take(&happening),
             None => bail!("the enforcers' sessions ended before all had begun; the console's log says why"),
         }
     }
@@ -102,12 +103,12 @@ pub async fn enforcers(options: &EnforcersOptions, json: bool) -> anyhow::Result
     loop {
         tokio::select! {
             () = sleep_until(ends) => break,
-            Some(happening) = happenings.recv() => tally.take(happening),
+            Some(happening) = happenings.recv() => tally.take(&happening),
             _ = tokio::signal::ctrl_c() => break,
         }
     }
     let seconds = began.elapsed().as_secs_f64();
-    let report = tally.report(seconds, options.count as usize, enrolling.as_secs_f64());
+    let report = tally.into_report(seconds, options.count as usize, enrolling.as_secs_f64());
     cancel.cancel();
     happenings.close();
     while running.join_next().await.is_some() {}
@@ -135,8 +136,8 @@ impl Tally {
         *self = Tally { in_session, ..Tally::default() };
     }
 
-    fn take(&mut self, happened: Happened) {
-        match happened {
+    fn take(&mut self, happened: &Happened) {
+        match *happened {
             Happened::InSession => self.in_session += 1,
             Happened::Sent(events) => self.sent += events,
             Happened::Stored { events, after } => {
@@ -148,7 +149,7 @@ impl Tally {
         }
     }
 
-    fn report(self, seconds: f64, enforcers: usize, enrolling: f64) -> Report {
+    fn into_report(self, seconds: f64, enforcers: usize, enrolling: f64) -> Report {
         Report {
             enforcers,
             seconds,
@@ -191,9 +192,10 @@ impl Report {
         );
         for Distribution { set, enforcers, acknowledged_after } in &self.policy_sets {
             let Percentiles { median, longest, .. } = acknowledged_after;
-            text.push_str(&format!(
-                "policy set {set}  acknowledged by {enforcers}, median after {median:.0} ms, the last after {longest:.0} ms\n"
-            ));
+            let _ = writeln!(
+                text,
+                "policy set {set}  acknowledged by {enforcers}, median after {median:.0} ms, the last after {longest:.0} ms"
+            );
         }
         text
     }
@@ -218,9 +220,12 @@ mod tests {
 
     #[test]
     fn percentiles_are_values_that_occurred() {
-        let Percentiles { median, p95, p99, longest } = percentiles((1..=100).rev().map(f64::from).collect());
-        assert_eq!((median, p95, p99, longest), (50.0, 95.0, 99.0, 100.0));
-        assert_eq!(percentiles(vec![7.0]).p99, 7.0);
-        assert_eq!(percentiles(Vec::new()).longest, 0.0);
+        let text = |values| format!("{:?}", percentiles(values));
+        assert_eq!(
+            text((1..=100).rev().map(f64::from).collect()),
+            "Percentiles { median: 50.0, p95: 95.0, p99: 99.0, longest: 100.0 }"
+        );
+        assert_eq!(text(vec![7.0]), "Percentiles { median: 7.0, p95: 7.0, p99: 7.0, longest: 7.0 }");
+        assert_eq!(text(Vec::new()), "Percentiles { median: 0.0, p95: 0.0, p99: 0.0, longest: 0.0 }");
     }
 }

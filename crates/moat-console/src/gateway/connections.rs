@@ -31,10 +31,10 @@ const CONNECTIONS: usize = 20_000;
 /// Of these, such without a certificate: all that they may do is enrol.
 const STRANGERS: usize = 256;
 /// How long a connection without a certificate may last.
-const STRANGERS_TIME: Duration = Duration::from_secs(60);
+const STRANGERS_TIME: Duration = Duration::from_mins(1);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often it is looked at whether the gateway's own certificate is to be renewed.
-const LOOK_AT_CERTIFICATE: Duration = Duration::from_secs(3600);
+const LOOK_AT_CERTIFICATE: Duration = Duration::from_hours(1);
 /// After a failure to accept, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 

@@ -69,7 +69,7 @@ impl Fleet {
             let _ = until.run_until_cancelled(following.follow(watch)).await;
         });
         tasks.spawn(async move {
-            let _ = cancel.run_until_cancelled(writing.write_regularly()).await;
+            let _ = Box::pin(cancel.run_until_cancelled(writing.write_regularly())).await;
             // What the last sessions said.
             writing.write().await;
         });
@@ -178,7 +178,9 @@ impl Fleet {
                 // What was heard since is newer.
                 let newer = self.pending().heartbeats.remove(&beat.enforcer_id);
                 self.heard(beat);
-                newer.into_iter().for_each(|newer| self.heard(newer));
+                if let Some(newer) = newer {
+                    self.heard(newer);
+                }
             }
         }
         if statuses.is_empty() {

@@ -49,12 +49,10 @@ enum End {
 
 impl Session {
     pub async fn run(self, mut incoming: Streaming<ToConsole>, cancel: CancellationToken) {
-        let hello = match timeout(HELLO, incoming.message()).await {
-            Ok(Ok(Some(ToConsole { message: Some(to_console::Message::Hello(hello)) }))) => hello,
-            _ => {
-                let message = "a session begins with a greeting".to_owned();
-                return self.end(End::Goodbye(Reason::Protocol, message)).await;
-            }
+        let first = timeout(HELLO, incoming.message()).await;
+        let Ok(Ok(Some(ToConsole { message: Some(to_console::Message::Hello(hello)) }))) = first else {
+            let message = "a session begins with a greeting".to_owned();
+            return self.end(End::Goodbye(Reason::Protocol, message)).await;
         };
         if let Err(error) = self.connected(&hello).await {
             tracing::warn!(node = self.node, %error, "a session cannot begin");
@@ -107,11 +105,10 @@ impl Session {
         loop {
             let message = match incoming.message().await {
                 Ok(Some(message)) => message.message,
-                Ok(None) => return End::Gone,
                 Err(status) if status.code() == tonic::Code::OutOfRange => {
                     return End::Goodbye(Reason::Protocol, String::from("a message is too large"));
                 }
-                Err(_) => return End::Gone,
+                Ok(None) | Err(_) => return End::Gone,
             };
             match message {
                 Some(to_console::Message::Events(events)) => {

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::*;
 
 /// Far longer than anything here takes, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A gateway on a store of its own.
 struct Running {

@@ -151,7 +151,7 @@ impl Scanner {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn scan(&mut self) -> Policies {

@@ -25,11 +25,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 pub struct Policies {
     set: i64,
     folder: PathBuf,
-    policies: BTreeMap<String, KeptPolicy>,
+    kept: BTreeMap<String, KeptPolicy>,
 }
 
 pub fn states(kept: &Kept) -> Policies {
-    Policies { set: kept.set(), folder: kept.files(), policies: kept.policies().clone() }
+    Policies { set: kept.set(), folder: kept.files(), kept: kept.policies().clone() }
 }
 
 /// Goes on until something fails.
@@ -97,7 +97,7 @@ fn acknowledge(ours: &Policies, in_force: bool, statuses: &[PolicyStatus], refus
             containers: status.map_or(0, |status| u32::try_from(status.containers).unwrap_or(u32::MAX)),
         }
     };
-    PolicyAck { set: ours.set, in_force, policies: ours.policies.iter().map(state).collect() }
+    PolicyAck { set: ours.set, in_force, policies: ours.kept.iter().map(state).collect() }
 }
 
 /// What is not as asked.

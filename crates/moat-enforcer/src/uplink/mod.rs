@@ -47,7 +47,7 @@ use spool::Spool;
 const ANSWER: Duration = Duration::from_secs(30);
 /// Between tries to reach the console; the second is also how long a node that was turned away waits.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// A session that lasted so long was a good one.
 const LASTED: Duration = Duration::from_secs(30);
 

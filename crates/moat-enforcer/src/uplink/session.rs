@@ -25,7 +25,7 @@ use super::{ANSWER, Agent, acknowledge, events, report};
 /// Messages that wait to be sent.
 const QUEUE: usize = 4;
 /// How often the clock is looked at, for it may jump.
-const LOOK_AT_CLOCK: Duration = Duration::from_secs(60);
+const LOOK_AT_CLOCK: Duration = Duration::from_mins(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
