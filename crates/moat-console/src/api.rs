@@ -5,6 +5,7 @@ pub mod enforcers;
 pub mod enrolment_tokens;
 pub mod events;
 pub mod extract;
+pub mod notifiers;
 pub mod openapi;
 pub mod overview;
 pub mod page;
@@ -38,6 +39,7 @@ pub fn routes() -> Vec<Route> {
         events::routes(),
         enforcers::routes(),
         enrolment_tokens::routes(),
+        notifiers::routes(),
         audit::routes(),
         users::routes(),
         tokens::routes(),

@@ -5,6 +5,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::{fs, io};
 
+use crate::notify::egress::Egress;
+
 /// What [`start`](crate::start) needs to know.
 #[derive(Clone)]
 pub struct Config {
@@ -19,6 +21,8 @@ pub struct Config {
     /// `sqlite:PATH` or `postgres://…`; `moat.db` in `state` where absent.
     pub store: Option<String>,
     pub tls: Tls,
+    /// Where notifiers may send to.
+    pub egress: Egress,
 }
 
 /// The store's address may hold a password.
@@ -61,6 +65,7 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8440)),
             gateway: SocketAddr::from(([127, 0, 0, 1], 8441)),
             names: Vec::new(),
+            egress: Egress { allow: Vec::new(), files: Some(state.join("notify")) },
             state,
             store: None,
             tls: Tls::Own,

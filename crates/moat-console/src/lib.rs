@@ -8,6 +8,7 @@ pub mod api;
 mod authority;
 mod config;
 mod dashboard;
+pub mod gateway;
 pub mod key;
 mod live;
 mod metrics;
@@ -30,6 +31,8 @@ use access::{SetupError, SetupLink, Throttle};
 use key::{ConsoleKey, KeyError};
 use live::Live;
 use metrics::Metrics;
+use notify::egress::Egress;
+use notify::{Engine, Pace};
 
 /// What every part of the console works with. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -40,10 +43,11 @@ struct Inner {
     store: Store,
     key: ConsoleKey,
     cancel: CancellationToken,
-    authority: Authority,
+    authority: Arc<Authority>,
     throttle: Throttle,
     metrics: Metrics,
     live: Live,
+    egress: Egress,
     /// Whether browsers may send the session's cookie without TLS.
     plain: bool,
 }
@@ -61,6 +65,8 @@ pub enum ConsoleError {
     #[error(transparent)]
     Setup(#[from] SetupError),
     #[error(transparent)]
+    Gateway(#[from] gateway::GatewayError),
+    #[error(transparent)]
     Serve(#[from] serve::ServeError),
 }
 
@@ -70,7 +76,7 @@ impl Console {
         config.prepare()?;
         let key = ConsoleKey::open_or_create(&config.key_file())?;
         let store = Store::open(&config.store_url()?).await?;
-        let authority = authority::open_or_create(&store, &key).await?;
+        let authority = Arc::new(authority::open_or_create(&store, &key).await?);
         let metrics = Metrics::default();
         Ok(Console(Arc::new(Inner {
             store,
@@ -79,6 +85,7 @@ impl Console {
             authority,
             throttle: Throttle::default(),
             live: Live::new(metrics.clone()),
+            egress: config.egress.clone(),
             metrics,
             plain: matches!(config.tls, Tls::Off),
         })))
@@ -101,6 +108,11 @@ impl Console {
     /// Signs the gateway's and the enforcers' certificates.
     pub fn authority(&self) -> &Authority {
         &self.0.authority
+    }
+
+    /// Where notifiers may send to.
+    pub fn egress(&self) -> &Egress {
+        &self.0.egress
     }
 
     pub(crate) fn live(&self) -> &Live {
@@ -140,7 +152,9 @@ pub struct Started {
     pub console: Console,
     /// Where the API and the dashboard are.
     pub listen: SocketAddr,
-    /// The same, for people.
+    /// Where enforcers connect.
+    pub gateway: SocketAddr,
+    /// The same as `listen`, for people.
     pub url: String,
     /// Where nobody can sign in yet: the link by which the first administrator does. Show it to whoever started this.
     pub setup_link: Option<String>,
@@ -164,6 +178,16 @@ pub async fn start(config: Config, cancel: CancellationToken) -> Result<Started,
     tasks.spawn(async move { live.live().run(live.store(), watch, newest, live.cancel()).await });
     let upkeep = console.clone();
     tasks.spawn(async move { upkeep::run(upkeep.store(), upkeep.cancel()).await });
+    let engine = Engine {
+        store: console.store().clone(),
+        key: console.key().clone(),
+        egress: config.egress.clone(),
+        pace: Pace::default(),
+    };
+    tasks.spawn(engine.run(console.cancel().child_token()));
+    let (store, authority) = (console.store().clone(), Arc::clone(&console.0.authority));
+    let gateway =
+        gateway::start(store, authority, config.gateway, console.cancel().clone(), &mut tasks).await?;
     let listen = serve::start(&console, &config, &mut tasks)?;
     let url = config.url(listen);
     let setup_link = if SetupLink::is_needed(console.store()).await? {
@@ -172,7 +196,7 @@ pub async fn start(config: Config, cancel: CancellationToken) -> Result<Started,
     } else {
         None
     };
-    Ok(Started { console, listen, url, setup_link, tasks })
+    Ok(Started { console, listen, gateway, url, setup_link, tasks })
 }
 
 /// The address of the page that redeems a one-time link. The secret stands after the `#`, which browsers keep to

@@ -8,7 +8,7 @@ use std::{io, thread};
 
 use moat_kernel::{Capabilities, Driver, Held, Instance, Sink};
 use moat_wire::control::{ListenError, Listener};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ use crate::response::{self, Responder};
 use crate::runtime::cgroup::{CgroupError, Hierarchy};
 use crate::runtime::{self, RuntimeError, Source};
 use crate::state::{State, StateError};
+use crate::uplink::{self, Uplink, UplinkError, writer};
 
 /// Questions, changes and quarantines that wait for the manager.
 const QUEUE: usize = 256;
@@ -45,6 +46,8 @@ pub enum RunError {
     Runtime(#[from] RuntimeError),
     #[error(transparent)]
     Cgroups(#[from] CgroupError),
+    #[error(transparent)]
+    Uplink(#[from] UplinkError),
     #[error(transparent)]
     Control(#[from] ListenError),
     #[error("what the filters of containers refuse cannot be read from the state folder: {0}")]
@@ -97,11 +100,22 @@ pub async fn run(
 
     let (lines, written) = sync_channel(output::QUEUE);
     let output = Output::start(config.events.clone(), written)?;
-    let journal = Arc::new(Journal::new(config.node(), lines));
+    let uplink = Uplink::open(&config, state.folder())?;
+    let (kept, to_keep) = sync_channel(writer::QUEUE);
+    let journal = Arc::new(Journal::new(config.node(), lines, uplink.is_some().then_some(kept)));
+    let spooling = match &uplink {
+        Some(uplink) => Some(writer::start(to_keep, uplink.spool(), Arc::downgrade(&journal))?),
+        None => None,
+    };
     let instance = Instance::of(&config.state);
     let generations = Arc::new(Generations::after(moat_kernel::last_generation(&instance)));
-    let (watcher, policies) =
-        Watcher::open(&config.policies, state.folder(), Arc::clone(&journal), Arc::clone(&generations))?;
+    let (watcher, policies) = Watcher::open(
+        &config.policies,
+        state.folder(),
+        Arc::clone(&journal),
+        Arc::clone(&generations),
+        uplink.as_ref().map(Uplink::policies),
+    )?;
 
     let filters = Filters::load(state.folder()).map_err(RunError::Filters)?;
     let directory = Arc::new(Directory::default());
@@ -125,6 +139,7 @@ pub async fn run(
         "moat enforces"
     );
     let restarted_after = config.restarted_after_millis.map(Duration::from_millis);
+    let (settled, is_settled) = watch::channel(0);
     let setting = Setting {
         started,
         restarted_after,
@@ -132,12 +147,22 @@ pub async fn run(
         driver: name,
         proc: Path::new("/proc").to_owned(),
         journal: Arc::clone(&journal),
+        settled,
     };
     let (changes_to, changes) = mpsc::channel(QUEUE);
     let (quarantine, quarantines) = mpsc::channel(QUEUE);
     let (questions, queries) = mpsc::channel(QUEUE);
     let manager =
         Manager::new(setting, filters, Arc::clone(&journal), sources.clone(), hierarchy, enforcement);
+    let capabilities = Arc::new(Probed::new(probe));
+    let reported = uplink::Agent {
+        driver: name,
+        manager: questions.clone(),
+        capabilities: Arc::clone(&capabilities),
+        policies: policies.clone(),
+        settled: is_settled,
+        journal: Arc::downgrade(&journal),
+    };
     let inputs = Inputs { changes, held, policies, quarantines, queries };
     let responder = Responder { directory, journal: Arc::clone(&journal), quarantine };
     let control = Control {
@@ -146,7 +171,7 @@ pub async fn run(
         sources: sources.clone(),
         shutdown: cancel.clone(),
         proc: Path::new("/proc").to_owned(),
-        capabilities: Arc::new(Probed::new(probe)),
+        capabilities,
     };
 
     let mut tasks = JoinSet::new();
@@ -154,6 +179,9 @@ pub async fn run(
     tasks.spawn(named("container manager", manager.run(inputs, until())));
     tasks.spawn(named("policy watcher", watcher.run(until())));
     tasks.spawn(named("responder", responder.run(requests, until())));
+    if let Some(uplink) = uplink {
+        tasks.spawn(named("uplink", uplink.run(reported, until())));
+    }
     let serve = move |request, responder| control.clone().answer(request, responder);
     tasks.spawn(named("control socket", listener.serve(serve, until())));
     for (index, source) in sources.into_iter().enumerate() {
@@ -176,6 +204,9 @@ pub async fn run(
     // With the driver, its sinks are gone: the pipeline passes on what it has, and ends.
     join(pipeline).await;
     drop(journal);
+    if let Some(spooling) = spooling {
+        join(spooling).await;
+    }
     if let Ok(Ok(lost @ 1..)) = timeout(LAST_EVENTS, spawn_blocking(|| output.finish())).await {
         tracing::error!(events = lost, "the last events could not be written");
     }

@@ -45,6 +45,20 @@ pub struct Config {
     #[arg(long, value_name = "PATH", env = "MOAT_CONTROL")]
     pub control: Option<PathBuf>,
 
+    /// The console's gateway, as `https://HOST:PORT`: policies come from there too, and events go there. What the
+    /// agent keeps for it is in the state folder, which then should outlive a reboot.
+    #[arg(long, value_name = "URL", env = "MOAT_CONSOLE")]
+    pub console: Option<String>,
+
+    /// File with the enrolment token that `moat console token create` printed; needed until the node has enrolled.
+    /// The variable `MOAT_ENROLMENT_TOKEN` may hold the token itself.
+    #[arg(long, value_name = "FILE", env = "MOAT_ENROLMENT_TOKEN_FILE")]
+    pub enrolment_token_file: Option<PathBuf>,
+
+    /// How many mebibytes of events are kept while the console is away; then the oldest are given up.
+    #[arg(long, value_name = "MEBIBYTES", env = "MOAT_SPOOL", default_value_t = 256)]
+    pub spool: u64,
+
     /// Name of this node in events; its host name where absent.
     #[arg(long, env = "MOAT_NODE")]
     pub node: Option<String>,

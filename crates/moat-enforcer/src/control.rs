@@ -45,7 +45,7 @@ impl Probed {
     }
 
     /// `None` if probing failed.
-    async fn get(&self) -> Option<Arc<Capabilities>> {
+    pub async fn get(&self) -> Option<Arc<Capabilities>> {
         let found = self.found.get_or_try_init(|| async { spawn_blocking(self.probe).await.map(Arc::new) });
         found.await.ok().cloned()
     }

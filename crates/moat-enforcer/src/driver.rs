@@ -38,7 +38,10 @@ pub fn load_driver(
             Some(controller_index(&fs::read_to_string("/proc/cgroups")?, controller)?)
         }
     };
-    let mut config = DriverConfig { v1_controller, instance: Some(instance), ..DriverConfig::default() };
+    // Set in every container of a pod.
+    let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    let mut config =
+        DriverConfig { v1_controller, in_pod, instance: Some(instance), ..DriverConfig::default() };
     if !oci_runtimes.is_empty() {
         config.oci_runtimes = oci_runtimes.to_vec();
     }

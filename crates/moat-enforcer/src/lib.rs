@@ -21,6 +21,7 @@ mod policies;
 mod response;
 pub mod runtime;
 mod state;
+mod uplink;
 
 pub use agent::{Loaded, RunError, run};
 pub use config::Config;

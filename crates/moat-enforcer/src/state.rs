@@ -52,7 +52,8 @@ impl State {
         let unusable = |source| StateError::Folder { folder: self.folder.clone(), source };
         let left = moat_wire::state::ENTRIES.iter().map(|name| self.folder.join(name));
         for path in left.chain([control.to_owned()]) {
-            match fs::remove_file(path) {
+            let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            match removed {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(error)),
                 _ => {}
             }
@@ -89,6 +90,7 @@ mod tests {
         for name in ["first-seen.json", "control.sock", "notes.txt"] {
             fs::write(folder.join(name), "").unwrap();
         }
+        fs::create_dir_all(folder.join("console/spool")).unwrap();
         state.remove(&control).unwrap();
         let left: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["notes.txt"]);

@@ -157,6 +157,8 @@ pub enum LossStage {
     Subscriber,
     /// The event file could not be written.
     Output,
+    /// The agent's spool of events for the console was full, or could not be written.
+    Spool,
 }
 
 /// A loss, always reported as an event of type `System`.

@@ -119,6 +119,7 @@ __noinline u32 report_exec(u32 slot, u64 dentry, u64 mount)
 	}
 	describe_actor(r, task);
 	u32 offset = path_walk(dentry, mount, one);
+	r->values[0] = buffer->cut;
 	r->path_length = append(out, &end, buffer->bytes + (offset & (PATH_LIMIT - 1)), PATH_LIMIT - offset, PATH_LIMIT);
 	r->arguments_length = append_arguments(slot, end);
 	end += r->arguments_length;
@@ -253,8 +254,8 @@ __noinline u32 gather_facts(u32 slot, u32 manner, u64 dentry)
 	if (!p)
 		return 0;
 	f->source = source_of(dentry, f->root_device);
-	if (needs & (NEED_PARENT | NEED_PARENT_PATH))
-		f->parents = ancestor_sets(slot, profile, needs);
+	if (needs & NEED_LINEAGE)
+		f->parents = ancestor_sets(slot);
 	if (needs & NEED_USER)
 		f->users = user_sets((struct task_struct *)bpf_get_current_task(), profile);
 	if (manner != EXECUTED)
@@ -307,12 +308,14 @@ __noinline u32 judge_program(u32 slot, u32 manner, u64 dentry, u64 mount)
 			consider_found(&s);
 	}
 	/* Reached by another name than rules have for it: what that name excepts says nothing about what it is. */
-	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry, d_inode);
+	struct inode *file = BPF_CORE_READ((struct dentry *)dentry, d_inode);
+	u64 inode = BPF_CORE_READ(file, i_ino);
+	u32 device = BPF_CORE_READ(file, i_sb, s_dev);
 	__builtin_memset(&f->name, 0, sizeof(f->name));
-	if (!by_path && needs & NEED_PATH && select_by_object(f, inode, TEXT_PATH))
-		consider_found(&s);
-	if (!by_name && needs & NEED_NAME && select_by_object(f, inode, TEXT_NAME))
-		consider_found(&s);
+	if (!by_path && needs & NEED_PATH)
+		consider_objects(slot, TEXT_PATH, inode, device);
+	if (!by_name && needs & NEED_NAME)
+		consider_objects(slot, TEXT_NAME, inode, device);
 	return enforced_action(&s);
 }
 
@@ -357,15 +360,41 @@ static __always_inline bool agent_lives(void)
 	return a && a->waits && (s64)(bpf_ktime_get_ns() - a->beat) < (s64)AGENT_GONE;
 }
 
+/* The pod of a container's task, as its cgroups lie. */
+static __always_inline u64 pod_of(struct task_struct *task)
+{
+	struct cgroup *cgroup = cgroup_of(task);
+	return BPF_CORE_READ(cgroup, self.parent, cgroup, kn, id);
+}
+
+/* The agent runs this itself, once, where it lives in a pod. */
+SEC("syscall")
+int moat_settle(void *context)
+{
+	u32 zero = 0;
+	u64 pod = pod_of((struct task_struct *)bpf_get_current_task());
+	bpf_map_update_elem(&agent_pod, &zero, &pod, BPF_ANY);
+	return 0;
+}
+
+static __always_inline bool in_agents_pod(struct task_struct *task)
+{
+	u32 zero = 0;
+	u64 *pod = bpf_map_lookup_elem(&agent_pod, &zero);
+	return pod && *pod && *pod == pod_of(task);
+}
+
 /* A start in a cgroup that the agent does not know yet: the task waits, stopped before its first
  * instruction, until the agent knows. Without an agent it would wait for ever; it goes on, and the next agent
- * is told of it. */
+ * is told of it. So does what starts in the agent's own pod. */
 static __always_inline void hold(struct task_struct *task, struct task_state *state, u64 cgroup)
 {
 	u32 pid = BPF_CORE_READ(task, tgid);
+	state->cgroup = cgroup;
 	struct hold held = { .cgroup = cgroup, .started = BPF_CORE_READ(task, group_leader, start_boottime) };
-	if (!agent_lives()) {
-		if (state->role != ROLE_HELD)
+	bool agents_own = in_agents_pod(task);
+	if (agents_own || !agent_lives()) {
+		if (state->role != ROLE_HELD && !agents_own)
 			count(COUNTER_UNHELD);
 		state->role = ROLE_HELD;
 		return;
@@ -479,8 +508,12 @@ int BPF_PROG(moat_exec, struct task_struct *task, int old_pid, struct linux_binp
 		note_runs(task, bprm, 0);
 	if (!c)
 		return outside(task, bprm, cgroup, entered);
-	if (state && entered)
+	if (state && entered) {
 		role = state->role = BPF_CORE_READ(task, tgid) == c->init_pid ? ROLE_ENTRYPOINT : ROLE_SESSION;
+		state->cgroup = cgroup;
+	}
+	if (c->needs & NEED_LINEAGE)
+		forget_own(task);
 	/* Else it is the runtime's own re-execution, already in the container's cgroup. */
 	if (role != ROLE_RUNTIME && !settings.judged_before)
 		judge_exec(bprm, c, cgroup, role == ROLE_HELD ? ROLE_UNKNOWN : role);
@@ -491,9 +524,17 @@ SEC("tp_btf/sched_process_fork")
 int BPF_PROG(moat_fork, struct task_struct *parent, struct task_struct *child)
 {
 	struct task_state *state = state_of(parent);
-	if (!state)
-		return 0;
-	struct task_state copy = *state;
-	set_state(child, &copy);
+	struct container *c = NULL;
+	u64 cgroup = 0;
+	if (state) {
+		struct task_state copy = *state;
+		set_state(child, &copy);
+		if (copy.role == ROLE_RUNTIME)
+			return 0;
+	}
+	if (may_be_contained(parent))
+		cgroup = current_container(parent, &c);
+	if (c && c->needs & NEED_LINEAGE)
+		keep_lineage(parent, child, cgroup);
 	return 0;
 }

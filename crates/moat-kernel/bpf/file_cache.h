@@ -23,7 +23,9 @@ struct names {
 	struct name_key key;
 	struct selection path;   /* as the container sees it */
 	struct selection inside; /* by another mount, or within the container's root file system */
-	struct lists object;     /* rules that name this very file */
+	u64 inode;               /* which very file it is, and by how many names rules mean that */
+	u32 device;
+	u32 objects;
 	struct lists base;       /* of programs: by base name */
 	u32 rules;               /* how many in all */
 	u32 operations;          /* that they speak about: of any other nothing is to be judged */
@@ -140,15 +142,22 @@ __noinline u32 find_names(u32 slot, u32 which, u32 kind, u64 dentry, u64 mount)
 	if (other != PATH_LIMIT && select_by_path(slot, kind, other))
 		names->inside = f->found;
 	struct inode *inode = FIELD(dentry, dentry, d_inode);
-	if (inode && select_by_object(f, inode, kind))
-		names->object = f->found.path;
+	if (inode) {
+		struct super_block *system = FIELD(inode, inode, i_sb);
+		names->inode = FIELD(inode, inode, i_ino);
+		names->device = FIELD(super_block, system, s_dev);
+		u32 place = 0;
+		while (place < OBJECT_NAMES && select_by_object(f, kind, names->inode, names->device, place))
+			place++;
+		names->objects = place;
+	}
 	if (kind == TEXT_PATH && f->needs & NEED_NAME) {
 		u32 length = BPF_CORE_READ((struct dentry *)dentry, d_name.len);
 		struct lists *found = text_lists(slot, f->profile, TEXT_NAME, (const char *)BPF_CORE_READ((struct dentry *)dentry, d_name.name), length);
 		if (found)
 			names->base = *found;
 	}
-	names->rules = matches(&names->path) + matches(&names->inside) + names->object.match_count + names->base.match_count;
+	names->rules = matches(&names->path) + matches(&names->inside) + names->objects + names->base.match_count;
 	return names->rules;
 }
 
@@ -193,10 +202,7 @@ __noinline int consider_names(u32 slot, u32 which)
 		f->found = names->inside;
 		consider_found(&s);
 	}
-	if (names->object.match_count) {
-		__builtin_memset(&f->found, 0, sizeof(f->found));
-		f->found.path = names->object;
-		consider_found(&s);
-	}
+	if (names->objects)
+		consider_objects(slot, TEXT_FILE, names->inode, names->device);
 	return 0;
 }

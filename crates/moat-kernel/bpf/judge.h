@@ -5,7 +5,6 @@
 
 enum source { SOURCE_IMAGE = 0, SOURCE_ADDED = 1, SOURCE_FILELESS = 2 };
 #define OVERLAYFS_MAGIC 0x794c7630
-#define ANCESTORS 1024 /* nobody shakes a rule off by some shells in between */
 
 /* How a program comes to run. */
 enum manner {
@@ -242,54 +241,6 @@ static __always_inline u64 mask_of(struct lists *mask)
 	return mask ? (u64)mask->match_count << 32 | mask->match_offset : 0;
 }
 
-struct lineage {
-	struct task_struct *parent;
-	struct cgroup *own;
-	struct path_buffer *buffer;
-	u64 sets;
-	u32 slot, profile, needs;
-};
-
-static long ancestor_step(u32 i, struct lineage *l)
-{
-	struct task_struct *parent = l->parent;
-
-	if (!parent || cgroup_of(parent) != l->own)
-		return 1;
-	struct file *file = BPF_CORE_READ(parent, mm, exe_file);
-	if (!file)
-		return 1;
-	if (l->needs & NEED_PARENT) {
-		struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-		u32 length = BPF_CORE_READ(dentry, d_name.len);
-		const char *name = (const char *)BPF_CORE_READ(dentry, d_name.name);
-		l->sets |= mask_of(text_lists(l->slot, l->profile, TEXT_PARENT_NAME, name, length));
-	}
-	if (l->needs & NEED_PARENT_PATH) {
-		u32 offset = file_path(file, PATH_BUFFER(l->slot, 1));
-		const char *path = l->buffer->bytes + (offset & (PATH_LIMIT - 1));
-		l->sets |= mask_of(text_lists(l->slot, l->profile, TEXT_PARENT_PATH, path, PATH_LIMIT - offset));
-	}
-	l->parent = BPF_CORE_READ(parent, real_parent);
-	return l->parent == parent;
-}
-LOOP_BODY(ancestor_step, struct lineage)
-
-/* Which sets of ancestors apply to the current task: its ancestors in the same container. */
-__noinline u64 ancestor_sets(u32 slot, u32 profile, u32 needs)
-{
-	u32 one = PATH_BUFFER(slot, 1);
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct lineage l = { .slot = slot, .profile = profile, .needs = needs };
-	l.buffer = bpf_map_lookup_elem(&path_buffers, &one);
-	if (!l.buffer)
-		return 0;
-	l.own = cgroup_of(task);
-	l.parent = BPF_CORE_READ(task, real_parent);
-	LOOP(ANCESTORS, ancestor_step, &l);
-	return l.sets;
-}
-
 /* Which sets of programs the acting one is in. */
 __noinline u64 actor_sets(u32 slot, u32 profile, u32 needs)
 {
@@ -335,6 +286,33 @@ static __always_inline u32 source_of(u64 dentry, u32 root_device)
 	return BPF_CORE_READ(overlay, __upperdentry) ? SOURCE_ADDED : SOURCE_IMAGE;
 }
 
+/* Fills f->found.matched with what the automaton of a kind says of the whole path at `offset`. */
+__noinline u32 select_by_automaton(u32 slot, u32 kind, u32 offset)
+{
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	if (!f)
+		return 0;
+	u64 key = AUTOMATON_KEY(f->profile, kind, 0);
+	u32 state = end_automaton(slot, key, run_automaton(slot, key, FROM_START, offset, PATH_LIMIT - offset));
+	struct automaton *automaton = bpf_map_lookup_elem(&automata, &key);
+	void *table = bpf_map_lookup_elem(&automaton_tables, &key);
+	__builtin_memset(&f->found.matched, 0, sizeof(f->found.matched));
+	if (!automaton || !table || !state || state < automaton->min_match)
+		return 0;
+	u32 at = automaton->match_base + ((state - automaton->min_match) / automaton->stride) * 4;
+	u32 words[4] = {};
+	for (u32 i = 0; i < 4; i++) {
+		u32 index = at + i, *word = bpf_map_lookup_elem(table, &index);
+		if (word)
+			words[i] = *word;
+	}
+	f->found.matched.match_offset = words[0];
+	f->found.matched.match_count = words[1];
+	f->found.matched.except_offset = words[2];
+	f->found.matched.except_count = words[3];
+	return 0;
+}
+
 /* Fills f->found with the rules that the path at `offset` of the slot's first path buffer leads to; `kind` is
  * TEXT_PATH for programs, TEXT_FILE for files. */
 __noinline u32 select_by_path(u32 slot, u32 kind, u32 offset)
@@ -344,10 +322,19 @@ __noinline u32 select_by_path(u32 slot, u32 kind, u32 offset)
 	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &which);
 	if (!f || !buffer)
 		return 0;
-	u32 profile = f->profile, needs = f->needs, length = PATH_LIMIT - offset;
+	u32 profile = f->profile, needs = f->needs;
 	bool program = kind == TEXT_PATH;
 
 	__builtin_memset(&f->found, 0, sizeof(f->found));
+	if (buffer->cut) {
+		/* What comes before the end may be anything, and with it the path match any glob; exact paths are shorter. */
+		struct profile *p = bpf_map_lookup_elem(&profiles, &profile);
+		if (!p)
+			return 0;
+		f->found.matched.match_offset = program ? p->unplaced_programs_offset : p->unplaced_files_offset;
+		f->found.matched.match_count = program ? p->unplaced_programs_count : p->unplaced_files_count;
+		return f->found.matched.match_count;
+	}
 	if (needs & (program ? NEED_PATH : NEED_FILE)) {
 		struct lists *found = path_lists(buffer, offset, profile, kind);
 		if (found)
@@ -358,42 +345,39 @@ __noinline u32 select_by_path(u32 slot, u32 kind, u32 offset)
 		if (found)
 			f->found.prefix = *found;
 	}
-	if (needs & (program ? NEED_PATH_AUTOMATON : NEED_FILE_AUTOMATON)) {
-		u64 key = AUTOMATON_KEY(profile, program ? AUTOMATON_PATH : AUTOMATON_FILE, 0);
-		u32 state = end_automaton(slot, key, run_automaton(slot, key, FROM_START, offset, length));
-		struct automaton *automaton = bpf_map_lookup_elem(&automata, &key);
-		void *table = bpf_map_lookup_elem(&automaton_tables, &key);
-		if (automaton && table && state && state >= automaton->min_match) {
-			u32 at = automaton->match_base + ((state - automaton->min_match) / automaton->stride) * 4;
-			u32 words[4] = {};
-			for (u32 i = 0; i < 4; i++) {
-				u32 index = at + i, *word = bpf_map_lookup_elem(table, &index);
-				if (word)
-					words[i] = *word;
-			}
-			f->found.matched.match_offset = words[0];
-			f->found.matched.match_count = words[1];
-			f->found.matched.except_offset = words[2];
-			f->found.matched.except_count = words[3];
-		}
-	}
+	if (needs & (program ? NEED_PATH_AUTOMATON : NEED_FILE_AUTOMATON))
+		select_by_automaton(slot, program ? AUTOMATON_PATH : AUTOMATON_FILE, offset);
 	return f->found.path.match_count + f->found.prefix.match_count + f->found.matched.match_count;
 }
 
-/* Fills f->found with the rules that name this very file by an exact path, under whatever name it is reached. Apart, for
- * the stack of those who judge programs is full. */
-static __noinline u32 select_by_object(struct facts *f, struct inode *inode, u32 kind)
+/* Fills f->found with the rules by one of the exact names that they have for this very file, under whatever name it is reached. */
+static __always_inline u32 select_by_object(struct facts *f, u32 kind, u64 inode, u32 device, u32 place)
 {
-	struct object_key key = { .profile = f->profile, .kind = kind };
-	key.inode = FIELD(inode, inode, i_ino);
-	struct super_block *system = FIELD(inode, inode, i_sb);
-	key.device = FIELD(super_block, system, s_dev);
+	struct object_key key = { .profile = f->profile, .kind = kind, .inode = inode, .device = device, .place = place };
 	struct lists *found = bpf_map_lookup_elem(&objects, &key);
 	__builtin_memset(&f->found, 0, sizeof(f->found));
 	if (!found)
 		return 0;
 	f->found.path = *found;
 	return found->match_count;
+}
+
+/* Considers those rules; 0 where there are none in this place, nor in those behind it. */
+__noinline u32 consider_object(u32 slot, u32 kind, u64 inode, u32 device, u32 place)
+{
+	struct search s = {};
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	if (!f || !open_search(&s, f) || !select_by_object(f, kind, inode, device, place))
+		return 0;
+	consider_found(&s);
+	return 1;
+}
+
+static __always_inline void consider_objects(u32 slot, u32 kind, u64 inode, u32 device)
+{
+	for (u32 place = 0; place < OBJECT_NAMES; place++)
+		if (!consider_object(slot, kind, inode, device, place))
+			break;
 }
 
 /* The path of a file within its own file system, where that is the container's root and the file was reached by

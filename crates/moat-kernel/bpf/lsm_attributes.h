@@ -24,16 +24,6 @@ __noinline u32 consider_path(u32 slot, u64 dentry, u64 mount)
 	return 1;
 }
 
-/* Considers the rules that name this very file. */
-__noinline u32 consider_object(u32 slot, u64 dentry)
-{
-	struct search s = {};
-	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
-	if (f && open_search(&s, f) && select_by_object(f, BPF_CORE_READ((struct dentry *)dentry, d_inode), TEXT_FILE))
-		consider_found(&s);
-	return 0;
-}
-
 static __noinline int judge_attribute_with(struct access *a, struct dentry *dentry, u32 slot)
 {
 	struct facts *f = begin(a, slot);
@@ -53,7 +43,7 @@ static __noinline int judge_attribute_with(struct access *a, struct dentry *dent
 				way = mount;
 		}
 	}
-	consider_object(slot, address);
+	consider_objects(slot, TEXT_FILE, dentry->d_inode->i_ino, dentry->d_sb->s_dev);
 	return conclude(a, slot, address, way);
 }
 

@@ -36,6 +36,7 @@ static __noinline int report_file(struct task_struct *task, u32 slot, u64 dentry
 	}
 	describe_actor(r, task);
 	u32 offset = path_walk(dentry, mount, which);
+	r->values[0] = buffer->cut;
 	r->path_length = append(out, &end, buffer->bytes + (offset & (PATH_LIMIT - 1)), PATH_LIMIT - offset, PATH_LIMIT);
 	struct file *actor = BPF_CORE_READ(task, mm, exe_file);
 	if (actor) {

@@ -61,21 +61,25 @@ static __noinline int judge_move_with(struct access *a, struct dentry *old, stru
 	consider_names(slot, OLD_NAME);
 	consider_escape(slot, TEXT_FILE, OLD_NAME, NEW_NAME);
 	if (is_directory(old))
-		consider_above(slot, from, mount);
+		consider_above(slot, from, to, mount);
 	u32 by_old = decisive(f);
 	consider_names(slot, NEW_NAME);
 	if (exchange) {
 		consider_escape(slot, TEXT_FILE, NEW_NAME, OLD_NAME);
 		if (is_directory(new))
-			consider_above(slot, to, mount);
+			consider_above(slot, to, from, mount);
 	}
 	if (f->needs & PROGRAM_NEEDS) {
 		find_names(slot, OLD_NAME, TEXT_PATH, from, mount);
 		find_names(slot, NEW_NAME, TEXT_PATH, to, mount);
-		if (may_hold_programs(old))
+		if (may_hold_programs(old)) {
+			note_new_name(slot, from, to);
 			consider_escape(slot, TEXT_PATH, OLD_NAME, NEW_NAME);
-		if (exchange && may_hold_programs(new))
+		}
+		if (exchange && may_hold_programs(new)) {
+			note_new_name(slot, to, from);
 			consider_escape(slot, TEXT_PATH, NEW_NAME, OLD_NAME);
+		}
 	}
 	u32 by_new = decisive(f) != by_old;
 	return conclude(a, slot, by_new ? to : from, mount);

@@ -37,6 +37,7 @@ enum need {
 	NEED_FILE_AUTOMATON = 1 << 14,
 	NEED_ACTOR = 1 << 15,    /* file rules by base name of the acting program */
 	NEED_ACTOR_PATH = 1 << 16,
+	NEED_ABOVE_AUTOMATON = 1 << 17,
 	NEED_CALL = 1 << 24,     /* some system call that an LSM hook holds */
 	NEED_CAPABILITY = 1 << 25,
 	NEED_EGRESS = 1 << 26,
@@ -47,7 +48,10 @@ enum need {
 struct profile {
 	u32 needs;
 	u32 always_offset, always_count;
-	u32 groups;              /* automata of each kind, 8 bits a kind */
+	u32 groups;              /* automata of each kind that has several, 8 bits a kind */
+	/* Rules that a path too long to be known may match. */
+	u32 unplaced_programs_offset, unplaced_programs_count;
+	u32 unplaced_files_offset, unplaced_files_count;
 	u64 traced[8];           /* bit set: this system call is judged as it begins */
 	u64 hooked[8];           /* bit set: this one is judged at LSM hooks */
 };
@@ -75,23 +79,24 @@ struct rule {
 	u32 except_ports_offset, except_ports_count;
 };
 
-/* Entries of lists: a rank; with this bit the rule applies only where its name bit is set. */
+/* Entries of lists: a rank; with this bit the rule applies only where its name bit is set. Those of AUTOMATON_ABOVE say
+ * besides which part of which of the rule's globs it is: a directory that keeps to it takes nothing out of the rule. */
 #define ENTRY_NEEDS_NAME 0x80000000u
+#define ENTRY_RANK 0x00ffffffu
+#define ENTRY_ANY_PART 0x7f000000u /* the rule has more parts than there are numbers */
 
 struct lists {
 	u32 match_offset, match_count;
 	u32 except_offset, except_count;
 };
 
-/* A text of kind TEXT_PARENT_* or TEXT_ACTOR_* and a NUMBER_USER hold a mask instead: match_offset its low word,
+/* A text of kind TEXT_ACTOR_*, a NUMBER_USER and a NUMBER_ANCESTOR_* hold a mask instead: match_offset its low word,
  * match_count its high word. */
 enum text_kind {
 	TEXT_PATH = 1,           /* of a program */
 	TEXT_NAME = 2,
-	TEXT_PARENT_NAME = 3,
-	TEXT_PARENT_PATH = 4,
 	TEXT_FILE = 5,
-	TEXT_ABOVE = 6,          /* a directory that the paths of rules lie below */
+	TEXT_ABOVE = 6,          /* a directory that the paths of rules lie below; those by wildcards are AUTOMATON_ABOVE's */
 	TEXT_ACTOR_NAME = 7,
 	TEXT_ACTOR_PATH = 8,
 	TEXT_RUNS = 9,           /* of objects only; instead of lists, enum runs */
@@ -125,14 +130,21 @@ struct object_key {
 	u32 kind;                /* TEXT_PATH, TEXT_FILE, TEXT_NAME or TEXT_RUNS */
 	u64 inode;
 	u32 device;              /* as the kernel numbers it */
-	u32 pad;
+	u32 place;               /* of several names that rules have for it */
 };
+#define OBJECT_NAMES 16
 struct number_key {
 	u32 profile;
 	u32 kind;
 	u64 number;
 };
-enum number_kind { NUMBER_USER = 1, NUMBER_SYSCALL = 2, NUMBER_CAPABILITY = 3 };
+enum number_kind {
+	NUMBER_USER = 1,
+	NUMBER_SYSCALL = 2,
+	NUMBER_CAPABILITY = 3,
+	NUMBER_ANCESTOR_NAME = 4, /* struct program */
+	NUMBER_ANCESTOR_PATH = 5,
+};
 struct address_key {
 	u32 bits;
 	u32 profile;
@@ -140,7 +152,7 @@ struct address_key {
 	u32 address[4];          /* network order; IPv4 in the first word */
 };
 
-enum automaton_kind { AUTOMATON_PATH = 0, AUTOMATON_NAME = 1, AUTOMATON_ARGUMENTS = 2, AUTOMATON_FILE = 3 };
+enum automaton_kind { AUTOMATON_PATH = 0, AUTOMATON_NAME = 1, AUTOMATON_ARGUMENTS = 2, AUTOMATON_FILE = 3, AUTOMATON_ABOVE = 4 };
 #define GROUPS 8             /* expressions that one automaton cannot hold together are spread over several */
 /* profile, group and kind */
 #define AUTOMATON_KEY(profile, kind, group) ((u64)(profile) << 32 | (group) << 8 | (kind))
@@ -161,6 +173,21 @@ struct task_state {
 	u64 host_root;           /* of a runtime task: the root directory it started with */
 	u32 role;
 	u32 runs;                /* enum runs: of the program that it executed last */
+	u64 cgroup;              /* of its container, wherever it has gone since; 0: not in one yet */
+};
+
+/* What a program is called, as hashes of its base name and its path: those of texts that rules may have. 0: no such text. */
+struct program {
+	u64 name, path;
+};
+#define KEPT_ANCESTORS 16
+/* Which programs made a task, its ancestors as they were then. */
+struct lineage {
+	u64 executable;          /* the file that `own` is about; 0: none yet */
+	struct program own;
+	u32 count;
+	u32 too_many;            /* different programs: what cannot be kept counts as any */
+	struct program ancestors[KEPT_ANCESTORS];
 };
 
 struct hold {
@@ -177,6 +204,7 @@ enum counter {
 	COUNTER_UNREADABLE,      /* arguments that could not be read: judged as matching */
 	COUNTER_SLOTS_TAKEN,     /* acts that were refused because no buffers were free to judge them */
 	COUNTER_UNHELD,          /* container starts that did not wait, for no agent was there */
+	COUNTER_LINEAGE_LOST,    /* tasks whose ancestors could not be kept: the kernel's tree has to do */
 	COUNTERS,
 };
 
@@ -317,6 +345,13 @@ struct {
 	__type(value, struct task_state);
 } tasks SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct lineage);
+} lineages SEC(".maps");
+
 /* Tasks whose storage could not be made at that moment: the kernel refuses it while another task on the same
  * processor is within it. No task may lose what it is for that. */
 struct fallback {
@@ -363,6 +398,15 @@ struct {
 	__type(key, u32);
 	__type(value, struct agent);
 } agent SEC(".maps");
+
+/* The cgroup of the pod that the agent lives in, 0 where it lives in none. What starts there may be the agent, and would
+ * wait for itself. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} agent_pod SEC(".maps");
 
 /* Held starts have a ring of their own, so that no flood of events delays a start. */
 struct {

@@ -13,6 +13,7 @@
 #include "path.h"
 #include "automaton.h"
 #include "judge.h"
+#include "lineage.h"
 #include "report.h"
 #include "arguments.h"
 #include "applet.h"

@@ -21,6 +21,7 @@ struct walk {
 	char *bytes;
 	u32 offset;
 	u32 mounts;
+	u32 cut;
 };
 
 #define WORDS_COPIED 4       /* more are a helper's work, whose call costs as much as these */
@@ -67,8 +68,10 @@ static long walk_step(u32 i, struct walk *w)
 			put_name(w, length, name);
 		return 1;
 	}
-	if (!put_name(w, length, name))
+	if (!put_name(w, length, name)) {
+		w->cut = 1;
 		return 1;
+	}
 	w->dentry = parent;
 	return 0;
 }
@@ -99,6 +102,7 @@ __noinline u32 path_walk(u64 dentry, u64 vfsmount, u32 which)
 		buffer->bytes[PATH_LIMIT - 1] = '/';
 	}
 	buffer->mounts = w.mounts;
+	buffer->cut = w.cut;
 	buffer->top = w.dentry;
 	return w.offset;
 }

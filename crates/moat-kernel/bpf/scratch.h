@@ -13,7 +13,7 @@ struct path_buffer {
 	char head[16];           /* of a key whose text begins with the first byte */
 	char bytes[2 * PATH_LIMIT]; /* the second half is never written: zeros behind the path */
 	u32 mounts;              /* that the walk of the path in it passed */
-	u32 pad;
+	u32 cut;                 /* only the end of the path is in it */
 	u64 top;                 /* the dentry at which it ended */
 };
 
@@ -38,7 +38,7 @@ struct record {
 	u32 number;                 /* system call, capability, enum operation; port << 16 | protocol << 8 | direction */
 	u32 family;
 	u32 address[4];
-	u64 values[2];              /* of file calls: what user space resolves */
+	u64 values[2];              /* of file calls: what user space resolves; of paths, in the first: it is cut */
 };
 #define RECORD_BYTES (PATH_LIMIT + ARGUMENTS_KEPT + 1024)
 struct record_buffer {
@@ -60,6 +60,7 @@ struct facts {
 	u64 users;
 	u64 actors;                 /* sets of programs that the acting one is in */
 	u64 name_bits[4];
+	u64 new_name_bits[4];       /* of what it is renamed to */
 	u64 argument_bits[4];
 	u64 arguments_memory;       /* struct mm_struct that no task runs in yet; 0: the current task's own */
 	u64 arguments_start;
@@ -89,6 +90,7 @@ struct facts {
 	u32 enforced, audited;      /* best ranks so far */
 	struct selection found;     /* by the name that is judged now */
 	struct lists name;          /* by the base name of a program */
+	struct lists above;         /* parts of globs that the new name of a directory keeps to */
 	struct lists applet;
 };
 

@@ -191,16 +191,26 @@ int BPF_PROG(moat_tamper_clone, struct task_struct *child, unsigned long flags)
 	return error_where(c ? refuse_tampering(c, cgroup, TAMPER_CGROUP, OUTCOME_DENIED) : 0);
 }
 
-static __always_inline bool inside(struct task_state *state)
+/* The container that a task belongs to, wherever it has gone, where that has any rules. */
+static __always_inline struct container *ruled_home(struct task_struct *task, u64 *cgroup)
 {
-	return state && (state->role == ROLE_ENTRYPOINT || state->role == ROLE_SESSION);
+	struct task_state *state = state_of(task);
+	if (!state || (state->role != ROLE_ENTRYPOINT && state->role != ROLE_SESSION))
+		return NULL;
+	*cgroup = state->cgroup;
+	struct container *c = bpf_map_lookup_elem(&containers, cgroup);
+	return c && c->profile ? c : NULL;
 }
 
 /* The move has been made, and no hook comes before it: who moved does not live to use it. */
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(moat_tamper_move, struct cgroup *to, const char *path, struct task_struct *task)
 {
-	if (settings.cgroup_v1_controller >= 0 || !inside(state_of(task)) || !inside(state_of(bpf_get_current_task_btf())))
+	u64 home, movers;
+	if (settings.cgroup_v1_controller >= 0)
+		return 0;
+	struct container *c = ruled_home(bpf_get_current_task_btf(), &movers);
+	if (!c || !ruled_home(task, &home))
 		return 0;
 	u64 known = BPF_CORE_READ(to, kn, id);
 	if (cgroup_of(task) != to || container_of_cgroup(&known))
@@ -208,7 +218,8 @@ int BPF_PROG(moat_tamper_move, struct cgroup *to, const char *path, struct task_
 	bpf_send_signal(SIGKILL);
 	/* The agent ends what was moved. */
 	struct record r = { .kind = RECORD_TAMPER, .outcome = OUTCOME_KILLED, .enforced = NONE, .audited = NONE };
-	r.cgroup = known;
+	r.cgroup = movers;
+	r.generation = c->generation;
 	r.number = TAMPER_CGROUP;
 	r.values[0] = BPF_CORE_READ(task, tgid);
 	describe_actor(&r, bpf_get_current_task_btf());

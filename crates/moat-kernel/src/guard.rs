@@ -16,7 +16,7 @@ use crate::fanotify::FilePermissions;
 use crate::programs::layout::Settings;
 use crate::programs::object::load;
 use crate::programs::pins::{Instance, unpin};
-use crate::programs::{DriverConfig, LoadError, Programs, or_vanished};
+use crate::programs::{DriverConfig, LoadError, Programs, SETTLE, or_vanished};
 use crate::{ContainerScope, Sink};
 
 /// Those that judge executions and hold starts. The fork program comes first: a runtime that is marked must pass
@@ -42,7 +42,7 @@ impl Guard {
     /// When this kernel refuses a program; nothing is left loaded then.
     pub fn load(config: &DriverConfig, sink: Sink, held: SyncSender<Held>) -> Result<Guard, LoadError> {
         let loaded = load(
-            &[EXEC, CALLS, OUTGOING, ARRIVING].concat(),
+            &[EXEC, CALLS, OUTGOING, ARRIVING, &[SETTLE]].concat(),
             Settings {
                 v1_controller: config.v1_controller,
                 without_loop: config.without_loop,

@@ -18,7 +18,7 @@ use crate::programs::features::Features;
 use crate::programs::layout::Settings;
 use crate::programs::object::layout;
 use crate::programs::pins::Pins;
-use crate::programs::{DriverConfig, LoadError, Programs, or_vanished};
+use crate::programs::{DriverConfig, LoadError, Programs, SETTLE, or_vanished};
 use crate::{ContainerScope, Sink};
 
 /// Those without which the driver is not used.
@@ -74,7 +74,7 @@ impl Lsm {
             without_loop: config.without_loop,
             ..Settings::default()
         };
-        let other = [EXEC, MOVES, CALLS, OUTGOING, ARRIVING].concat();
+        let other = [EXEC, MOVES, CALLS, OUTGOING, ARRIVING, &[SETTLE]].concat();
         let loaded = features.load(REQUIRED, &other, settings, pins.as_ref())?;
         // What judges is attached with the first rules that need it.
         let mut attach = features.programs();

@@ -80,6 +80,11 @@ pub enum Act {
     Capability {
         name: &'static str,
     },
+    /// An act on Moat itself, that is refused whatever the rules say: no rule is named.
+    Tampering {
+        /// What the container tried to do.
+        what: &'static str,
+    },
     /// More of what a rule already spoke about, above what a container may report in detail.
     Repeated,
 }

@@ -152,13 +152,10 @@ impl Simulator {
 
     pub fn record(&mut self, recorded: Recorded) {
         let Recorded { workload, attempt, count, at, event } = recorded;
-        let acts = match self.containers.get_mut(&workload.container_id) {
-            Some(container) => &mut container.acts,
-            None => {
-                let id = workload.container_id.clone();
-                &mut self.containers.entry(id).or_insert(Container { workload, acts: HashMap::new() }).acts
-            }
-        };
+        let id = workload.container_id.clone();
+        let container =
+            self.containers.entry(id).or_insert_with(|| Container { workload, acts: HashMap::new() });
+        let acts = &mut container.acts;
         if let Some(tally) = acts.get_mut(&attempt) {
             tally.count += count;
             if at >= tally.last {

@@ -66,7 +66,7 @@ const TABLES: &[Table] = &[
     table!("setting", 1, [key Text, value Text, revision Integer]),
     table!("keepsake", 1, [name Text, value Bytes]),
     table!("notifier", 1, [id Text, name Text, kind Text, config Text, filter Text, enabled Integer, revision Integer,
-        cursor Integer, lease_owner Text, lease_until Integer]),
+        cursor Integer, lease_owner Text, lease_beat Integer, status Text]),
     table!("delivery", 1, [id Text, notifier_id Text, event_ids Text, attempts Integer, last_error Text, state Text,
         next_at Integer, created_at Integer]),
     table!("event", 1, [seq Integer, id Bytes, at Integer, enforcer_id Text, event_type Text, action Text,

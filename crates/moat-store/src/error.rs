@@ -55,12 +55,14 @@ impl From<sqlx::Error> for StoreError {
                         _ => Self::Database(Arc::new(error)),
                     };
                 }
-                // PostgreSQL, appendix A: disk_full; read_only_sql_transaction; and the classes of connection
-                // exceptions, insufficient resources and operator intervention.
+                // PostgreSQL, appendix A: disk_full; read_only_sql_transaction; lock_not_available; and the classes of
+                // connection exceptions, transaction rollback, insufficient resources and operator intervention.
                 match code.as_ref() {
                     "53100" => Self::Full,
                     "25006" => Self::ReadOnly,
-                    code if ["08", "53", "57"].iter().any(|class| code.starts_with(class)) => unavailable(),
+                    code if ["08", "40", "53", "55P03", "57"].iter().any(|class| code.starts_with(class)) => {
+                        unavailable()
+                    }
                     _ => Self::Database(Arc::new(error)),
                 }
             }

@@ -20,6 +20,7 @@ mod event;
 mod keepsake;
 mod migrations;
 mod notifier;
+mod notifier_lease;
 mod policy;
 mod policy_status;
 mod session;
@@ -44,6 +45,7 @@ pub use event::{
     TopSubject,
 };
 pub use notifier::{NewNotifier, Notifier};
+pub use notifier_lease::LeaseSign;
 pub use policy::{NewPolicy, Policy, PolicyAction, PolicyChanges, PolicyRevision};
 pub use policy_status::{PolicyState, PolicyStatus};
 pub use session::Session;

@@ -1,11 +1,9 @@
 //! Notifiers: where events are sent on to, and how far each has come.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::database::{Row, json as as_json, new_id, now};
+use crate::database::{Row, json as as_json, new_id};
 use crate::{Change, Result, Store, StoreError, Transaction};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +19,8 @@ pub struct Notifier {
     pub revision: i64,
     /// Sequence number of the last event that was delivered or put aside; the next to send is after it.
     pub cursor: i64,
+    /// What the replica that works for it last said about it.
+    pub status: serde_json::Value,
 }
 
 #[derive(Debug, Clone)]
@@ -43,50 +43,6 @@ impl Store {
             self.database.fetch_optional("SELECT * FROM notifier WHERE id = $1", vec![id.into()]).await?;
         notifier(&row.ok_or_else(|| not_found(id))?)
     }
-
-    /// Takes or keeps the right to work for a notifier: of several replicas one sends. `None` while another holds it.
-    pub async fn lease_notifier(&self, id: &str, owner: &str, term: Duration) -> Result<Option<Notifier>> {
-        let at = now().as_microsecond();
-        let until = at.saturating_add(i64::try_from(term.as_micros()).unwrap_or(i64::MAX));
-        let touched = self
-            .database
-            .execute(
-                "UPDATE notifier SET lease_owner = $2, lease_until = $3
-                 WHERE id = $1 AND (lease_owner IS NULL OR lease_owner = $2 OR lease_until < $4)",
-                vec![id.into(), owner.into(), until.into(), at.into()],
-            )
-            .await?;
-        if touched == 0 {
-            return Ok(None);
-        }
-        self.notifier(id).await.map(Some)
-    }
-
-    /// Gives the lease back, so that another replica need not wait for its end.
-    pub async fn release_notifier(&self, id: &str, owner: &str) -> Result<()> {
-        self.database
-            .execute(
-                "UPDATE notifier SET lease_owner = NULL, lease_until = 0 WHERE id = $1 AND lease_owner = $2",
-                vec![id.into(), owner.into()],
-            )
-            .await?;
-        Ok(())
-    }
-
-    /// Everything up to `cursor` was delivered or put aside. Refused if another replica took the lease.
-    pub async fn advance_notifier(&self, id: &str, owner: &str, cursor: i64) -> Result<()> {
-        let touched = self
-            .database
-            .execute(
-                "UPDATE notifier SET cursor = $3 WHERE id = $1 AND lease_owner = $2 AND cursor <= $3",
-                vec![id.into(), owner.into(), cursor.into()],
-            )
-            .await?;
-        if touched == 0 {
-            return Err(StoreError::Refused("another replica works for this notifier"));
-        }
-        Ok(())
-    }
 }
 
 impl Transaction {
@@ -103,11 +59,12 @@ impl Transaction {
             enabled: new.enabled,
             revision: 1,
             cursor: newest.map_or(Ok(0), |row| row.get("value"))?,
+            status: json!({}),
         };
         self.connection
             .execute(
-                "INSERT INTO notifier (id, name, kind, config, filter, enabled, revision, cursor, lease_until)
-                 VALUES ($1, $2, $3, $4, $5, $6, 1, $7, 0)",
+                "INSERT INTO notifier (id, name, kind, config, filter, enabled, revision, cursor, lease_beat, status)
+                 VALUES ($1, $2, $3, $4, $5, $6, 1, $7, 0, '{}')",
                 vec![
                     (&notifier.id).into(),
                     (&notifier.name).into(),
@@ -175,7 +132,7 @@ impl Transaction {
     }
 }
 
-fn not_found(id: &str) -> StoreError {
+pub(crate) fn not_found(id: &str) -> StoreError {
     StoreError::NotFound { what: "notifier", name: id.to_owned() }
 }
 
@@ -189,5 +146,6 @@ fn notifier(row: &Row) -> Result<Notifier> {
         enabled: row.flag("enabled")?,
         revision: row.get("revision")?,
         cursor: row.get("cursor")?,
+        status: row.json("status")?,
     })
 }

@@ -168,6 +168,9 @@ pub struct PolicyStatus {
     pub labels: Labels,
     pub rules: Vec<RuleStatus>,
     pub containers: usize,
+    /// Containers for which its rules cannot be put in force, and why.
+    #[serde(default)]
+    pub problems: Vec<String>,
     /// Set when the file on disk was refused and an older content is in force, with the diagnostic.
     pub refused: Option<String>,
     /// The document in force, as YAML.

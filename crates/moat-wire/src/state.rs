@@ -2,5 +2,8 @@
 //! may remove and leaves everything else alone.
 
 /// Entries of the state folder, files or folders.
-pub const ENTRIES: [&str; 5] =
-    ["agent.lock", "filters.json", "filters.json.new", "first-seen.json", "first-seen.json.new"];
+pub const ENTRIES: [&str; 6] =
+    ["agent.lock", "filters.json", "filters.json.new", "first-seen.json", "first-seen.json.new", CONSOLE];
+
+/// The folder of what the agent keeps for its console: key and certificate, policies, events.
+pub const CONSOLE: &str = "console";

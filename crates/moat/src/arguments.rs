@@ -69,6 +69,7 @@ Examples:
   moat up --policies ./policies --state ./state
   moat up --runtime docker --events /var/log/moat/events.jsonl
   moat up --runtime containerd --socket /run/k3s/containerd/containerd.sock
+  moat up --console https://moat.example.org:8441 --enrolment-token-file token
 
 Stops on Ctrl-C or SIGTERM. An agent that dies is started again at once, and the gap is an event.
 Ctrl-C leaves nothing in force. After SIGTERM, as in an upgrade, what the LSM driver holds stays in
@@ -141,6 +142,12 @@ A file is overruled by the environment, the environment by flags.")]
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Measure a console under load
+    #[command(hide = true)]
+    Bench {
+        #[command(subcommand)]
+        command: BenchCommand,
+    },
     /// Completions for a shell, on standard output
     #[command(after_help = "\
 Examples:
@@ -148,6 +155,41 @@ Examples:
   moat completions zsh > ~/.zfunc/_moat
   moat completions fish > ~/.config/fish/completions/moat.fish")]
     Completions { shell: CompletionShell },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Simulated enforcers, over the real protocol
+    #[command(after_help = "\
+Examples:
+  moat bench enforcers --console https://127.0.0.1:8441 --enrolment-token-file ./token \\
+    --count 1000 --events-per-second 20000 --seconds 60
+
+The token needs as many uses as there are enforcers. They stay in the console's list: use a console of its own.
+Exit status: 0 every session lasted; 1 some were lost.")]
+    Enforcers(EnforcersOptions),
+}
+
+#[derive(Debug, Args)]
+pub struct EnforcersOptions {
+    /// The console's gateway
+    #[arg(long, value_name = "URL")]
+    pub console: String,
+    /// File with an enrolment token
+    #[arg(long, value_name = "FILE")]
+    pub enrolment_token_file: PathBuf,
+    /// How many enforcers
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub count: u32,
+    /// Of all of them together
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub events_per_second: u32,
+    /// Events of one message
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub batch: u16,
+    /// How long, once all are in session
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub seconds: u64,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -190,6 +232,22 @@ pub struct NodeOptions {
     /// File that events are appended to, `-` for standard output [env: MOAT_EVENTS] [default: -]
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    #[command(flatten)]
+    pub console: ConsoleChoice,
+}
+
+/// Where the agent that `moat up` starts has its console.
+#[derive(Debug, Args)]
+pub struct ConsoleChoice {
+    /// Gateway of a console elsewhere, https://HOST:PORT, instead of one on this machine
+    #[arg(long, value_name = "URL", env = "MOAT_CONSOLE", conflicts_with = "no_console")]
+    pub console: Option<String>,
+    /// File with the token by which this node enrols there; `moat console token create` prints one
+    #[arg(long, value_name = "FILE", env = "MOAT_ENROLMENT_TOKEN_FILE", requires = "console")]
+    pub enrolment_token_file: Option<PathBuf>,
+    /// Run the agent alone: policies from the folder, events to the file
+    #[arg(long, env = "MOAT_NO_CONSOLE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_console: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! `moat console`: the central server, and what is done on its own machine.
 
+pub mod hosted;
 mod options;
 
 use std::fmt::Write;

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod bench;
 mod cleanup;
 mod config;
 mod console;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
 
-use arguments::{Arguments, Command, PolicyCommand};
+use arguments::{Arguments, BenchCommand, Command, PolicyCommand};
 use config::Config;
 
 /// How a command ended, for the shell.
@@ -98,7 +99,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
 async fn dispatch(arguments: Arguments, config: Config) -> anyhow::Result<Outcome> {
     let json = arguments.json;
     match arguments.command {
-        Command::Up(_) => up::run(&config).await,
+        Command::Up(options) => up::run(&config, &options.console).await,
         Command::Status => status::run(&config, json).await,
         Command::Containers => containers::run(&config, json).await,
         Command::Events(filter) => events::run(&config, filter, json).await,
@@ -111,6 +112,9 @@ async fn dispatch(arguments: Arguments, config: Config) -> anyhow::Result<Outcom
         Command::Doctor => doctor::run(&config, json).await,
         Command::Uninstall(_) => cleanup::run(&config, json).await,
         Command::Config { .. } => config.show(json),
+        Command::Bench { command: BenchCommand::Enforcers(options) } => {
+            bench::enforcers(&options, json).await
+        }
         Command::Console(_) | Command::Completions { .. } => Ok(Outcome::Ok),
     }
 }

@@ -74,5 +74,6 @@ fn stage(stage: LossStage) -> &'static str {
         LossStage::Pipeline => "before enrichment",
         LossStage::Subscriber => "by slow readers",
         LossStage::Output => "by the event output",
+        LossStage::Spool => "on the way to the console",
     }
 }

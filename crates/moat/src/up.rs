@@ -18,7 +18,9 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
+use crate::arguments::ConsoleChoice;
 use crate::config::Config;
+use crate::console::hosted::Hosted;
 use crate::{Outcome, enforcer, output};
 use back_off::BackOff;
 
@@ -29,12 +31,19 @@ const BIRTH: Duration = Duration::from_secs(1);
 /// `moat-enforcer`'s exit status for "not with these arguments, not on this node".
 const CANNOT_START: i32 = 2;
 
-pub async fn run(config: &Config) -> anyhow::Result<Outcome> {
+pub async fn run(config: &Config, console: &ConsoleChoice) -> anyhow::Result<Outcome> {
     if config.socket.is_some() && config.runtime.is_none() {
         anyhow::bail!("--socket needs --runtime: say whether containerd, docker or crio answers there");
     }
     let program = enforcer::locate()?;
-    let arguments = arguments(config);
+    // Until the agent has ended: its last events are for the console.
+    let hosted = host(config, console).await;
+    let mut arguments = arguments(config);
+    if let Some(url) = &console.console {
+        arguments.extend(uplink(url, console.enrolment_token_file.as_deref()));
+    } else if let Some(hosted) = &hosted {
+        arguments.extend(uplink(&hosted.uplink.console, Some(&hosted.uplink.token_file)));
+    }
     let mut terminate = signal(SignalKind::terminate()).context("signals cannot be received")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be received")?;
     let mut back_off = BackOff::default();
@@ -92,6 +101,30 @@ pub async fn run(config: &Config) -> anyhow::Result<Outcome> {
             _ = interrupt.recv() => return Ok(Outcome::Ok),
         }
     }
+}
+
+/// The console on this machine. Without one the agent enforces all the same.
+async fn host(config: &Config, console: &ConsoleChoice) -> Option<Hosted> {
+    if console.no_console || console.console.is_some() {
+        return None;
+    }
+    match Hosted::start(&config.state).await {
+        Ok(hosted) => Some(hosted),
+        Err(error) => {
+            output::note(&format!(
+                "{error:#}; the agent runs without a console (`--no-console` leaves it out, `--console` names another)"
+            ));
+            None
+        }
+    }
+}
+
+fn uplink(url: &str, token_file: Option<&Path>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["--console".into(), url.into()];
+    if let Some(file) = token_file {
+        arguments.extend(["--enrolment-token-file".into(), file.into()]);
+    }
+    arguments
 }
 
 /// The agent's flags, the same names as ours.

@@ -37,9 +37,6 @@ pub struct Trick {
     pub generate: Option<Generate>,
     #[serde(default)]
     pub host_pid: bool,
-    /// Moat refuses it to every container that it knows: there is nothing to compare with.
-    #[serde(default)]
-    pub always: bool,
     /// Series of kernels on which Moat does not stop it, and why not; `all` for every one.
     #[serde(default)]
     pub gap: BTreeMap<String, String>,

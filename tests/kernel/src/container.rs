@@ -23,7 +23,7 @@ use crate::node::{INIT, command};
 use runtime::{Report, Request, Step};
 
 /// The cgroup that all containers are in.
-const CGROUPS: &str = "/sys/fs/cgroup/moat";
+pub const CGROUPS: &str = "/sys/fs/cgroup/moat";
 const CONTAINERS: &str = "/run/moat";
 /// The guest's program as drivers see it when it acts as the OCI runtime.
 const RUNTIME: &str = "/usr/bin/runc";

@@ -487,6 +487,95 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/notifiers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where events are sent on to */
+        get: operations["listNotifiers"];
+        put?: never;
+        /** Send events on; from now on */
+        post: operations["createNotifier"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifiers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A notifier and how it fares */
+        get: operations["getNotifier"];
+        /** Change a notifier; it keeps its place */
+        put: operations["updateNotifier"];
+        post?: never;
+        /** Delete a notifier and its dead letters */
+        delete: operations["deleteNotifier"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifiers/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a test event now */
+        post: operations["testNotifier"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifiers/{id}/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What did not arrive */
+        get: operations["listDeadLetters"];
+        put?: never;
+        post?: never;
+        /** Forget dead letters */
+        delete: operations["deleteDeadLetters"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifiers/{id}/dead-letters/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send dead letters again */
+        post: operations["retryDeadLetters"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit": {
         parameters: {
             query?: never;
@@ -1438,7 +1527,7 @@ export interface components {
             events: number;
         };
         /** @description Where events were lost. */
-        LossStage: "RingBuffer" | "NotificationQueue" | "Pipeline" | "Subscriber" | "Output";
+        LossStage: "RingBuffer" | "NotificationQueue" | "Pipeline" | "Subscriber" | "Output" | "Spool";
         /**
          * @description What the stream sends: `event` with one record, `gap` when the reader missed some, `heartbeat` every 15 s.
          *     The name of the item is the server-sent event's `event`, its value the `data`.
@@ -1606,6 +1695,211 @@ export interface components {
             /** @description Shown this once: for `--enrolment-token-file`. */
             secret: string;
             token: components["schemas"]["EnrolmentToken"];
+        };
+        /** @description A page of a list. */
+        NotifierPage: {
+            items: components["schemas"]["Notifier"][];
+            /** @description `cursor` of the next page; null after the last. */
+            next: string | null;
+        };
+        /** @description A notifier as it is shown: without its secrets. */
+        Notifier: {
+            id: string;
+            name: string;
+            destination: components["schemas"]["NotifierDestination"];
+            /** @description Which secrets it has. */
+            secrets: string[];
+            filter: components["schemas"]["NotifierFilter"];
+            enabled: boolean;
+            /** Format: int64 */
+            revision: number;
+            status: components["schemas"]["NotifierStatus"];
+            /**
+             * Format: int64
+             * @description Events that came since the last one that it has dealt with, whether or not they pass its filter.
+             */
+            behind: number;
+            /**
+             * Format: int64
+             * @description Batches that did not arrive.
+             */
+            deadLetters: number;
+        };
+        /** @description One kind of receiver and how to reach it. */
+        NotifierDestination: {
+            syslog: components["schemas"]["SyslogDestination"];
+        } | {
+            splunk: components["schemas"]["SplunkDestination"];
+        } | {
+            elasticsearch: components["schemas"]["ElasticsearchDestination"];
+        } | {
+            webhook: components["schemas"]["WebhookDestination"];
+        } | {
+            slack: components["schemas"]["SlackDestination"];
+        } | {
+            otlp: components["schemas"]["OtlpDestination"];
+        } | {
+            file: components["schemas"]["FileDestination"];
+        };
+        /** @description Syslog messages (RFC 5424) over UDP (RFC 5426), TCP with octet counting (RFC 6587) or TLS (RFC 5425). */
+        SyslogDestination: {
+            /** @description `HOST:PORT`. */
+            address: string;
+            transport: components["schemas"]["SyslogTransport"];
+            /** @default Rfc5424 */
+            format: components["schemas"]["SyslogFormat"];
+            /**
+             * Format: uint8
+             * @description RFC 5424 table 1; 16 is `local0`.
+             * @default 16
+             */
+            facility: number;
+            /**
+             * Format: uint32
+             * @description Longest message in bytes; what does not fit is left out, and the message says so. 2048 over UDP and 8192
+             *     otherwise, if absent.
+             */
+            maxBytes?: number | null;
+            /** @description Certificates in PEM that the receiver's must descend from; the system's, if absent. */
+            authority?: string | null;
+        };
+        /** @enum {string} */
+        SyslogTransport: "Udp" | "Tcp" | "Tls";
+        SyslogFormat: "Rfc5424" | "Cef";
+        /** @description Splunk's HTTP Event Collector. Secret: `token`. */
+        SplunkDestination: {
+            /** @description `https://splunk.example.org:8088`. */
+            url: string;
+            /** @description The token's own, if absent. */
+            index?: string | null;
+            authority?: string | null;
+            /** @description Lets the secret travel over `http`. */
+            plaintext?: boolean;
+        };
+        /** @description The bulk interface of Elasticsearch and OpenSearch. Secrets: `token` (an API key), or `password` of `user`. */
+        ElasticsearchDestination: {
+            url: string;
+            /** @description An index, an alias or a data stream. */
+            index: string;
+            user?: string | null;
+            authority?: string | null;
+            plaintext?: boolean;
+        };
+        /**
+         * @description A POST of JSON, signed as <https://www.standardwebhooks.com> says. Secrets: `signingKey` (`whsec_` and base64),
+         *     and `authorization`, the header's value.
+         */
+        WebhookDestination: {
+            url: string;
+            authority?: string | null;
+            plaintext?: boolean;
+        };
+        /**
+         * @description An incoming webhook of Slack, or of Mattermost, Rocket.Chat and others that take the same messages. Its URL is
+         *     the secret `url`: who knows it can write to the channel.
+         */
+        SlackDestination: {
+            authority?: string | null;
+            plaintext?: boolean;
+        };
+        /** @description OpenTelemetry logs as JSON over HTTP. Secret, if it needs one: `authorization`, the header's value. */
+        OtlpDestination: {
+            /** @description Of the collector; `/v1/logs` is added. */
+            url: string;
+            authority?: string | null;
+            plaintext?: boolean;
+        };
+        /** @description A file of JSON lines in the console's folder for such files. Rotated by renaming it: it is made anew. */
+        FileDestination: {
+            /** @description A file's name without folders. */
+            name: string;
+        };
+        /** @description All conditions must hold; an empty one does. */
+        NotifierFilter: {
+            /** @description At least this; any, if absent. */
+            minSeverity?: components["schemas"]["Severity"] | null;
+            /** @description Any of them. */
+            types?: components["schemas"]["EventType"][];
+            /** @description Any of them. */
+            actions?: components["schemas"]["EventAction"][];
+            /** @description Globs; any of them. */
+            namespaces?: string[];
+            /** @description Globs; none of them. */
+            excludeNamespaces?: string[];
+            /** @description Of the pod's labels, with the semantics of Kubernetes. */
+            labelSelector?: components["schemas"]["LabelSelector"] | null;
+        };
+        /** @description Selects by labels, with the semantics of Kubernetes' `LabelSelector`. */
+        LabelSelector: {
+            matchLabels?: {
+                [key: string]: string;
+            };
+            matchExpressions?: components["schemas"]["LabelExpression"][];
+        };
+        LabelExpression: {
+            key: string;
+            operator: components["schemas"]["LabelOperator"];
+            values?: string[];
+        };
+        /** @enum {string} */
+        LabelOperator: "In" | "NotIn" | "Exists" | "DoesNotExist";
+        NotifierStatus: {
+            /** @default Idle */
+            condition: components["schemas"]["NotifierCondition"];
+            /**
+             * Format: uint64
+             * @description Events that arrived, since the notifier was made.
+             * @default 0
+             */
+            delivered: number;
+            /**
+             * Format: uint64
+             * @description Events that became dead letters, since then.
+             * @default 0
+             */
+            givenUp: number;
+            /**
+             * Format: uint64
+             * @description Events that were deleted by retention before it was their turn; at most this many.
+             * @default 0
+             */
+            missed: number;
+            /** Format: date-time */
+            lastDeliveredAt?: string | null;
+            lastError?: string | null;
+            /** Format: date-time */
+            lastErrorAt?: string | null;
+        };
+        NotifierCondition: "Idle" | "Working" | "Failing" | "Misconfigured";
+        /** @description What came of a test. */
+        NotifierTest: {
+            delivered: boolean;
+            /** @description The receiver's own words, or why there are none. */
+            answer: string;
+            /** Format: uint64 */
+            milliseconds: number;
+            /** @description To look for at the receiver. */
+            eventId: string;
+        };
+        /** @description A page of a list. */
+        DeadLetterPage: {
+            items: components["schemas"]["DeadLetter"][];
+            /** @description `cursor` of the next page; null after the last. */
+            next: string | null;
+        };
+        DeadLetter: {
+            id: string;
+            events: string[];
+            /** Format: int64 */
+            attempts: number;
+            error: string;
+            /** Format: date-time */
+            at: string;
+        };
+        /** @description How many dead letters a call was about. */
+        DeadLetterCount: {
+            /** Format: uint64 */
+            letters: number;
         };
         /** @description A page of a list. */
         AuditEntryPage: {
@@ -1815,6 +2109,27 @@ export interface components {
              * @default 24
              */
             hours: number;
+        };
+        NewNotifier: {
+            name: string;
+            destination: components["schemas"]["NotifierDestination"];
+            /**
+             * @description Only ever written. A change without them keeps those that are there, unless the address changes.
+             * @default null
+             */
+            secrets: components["schemas"]["NotifierSecrets"] | null;
+            /** @default {} */
+            filter: components["schemas"]["NotifierFilter"];
+            /** @default true */
+            enabled: boolean;
+        };
+        /** @description What only the console may know. Written, never shown. */
+        NotifierSecrets: {
+            token?: string | null;
+            password?: string | null;
+            signingKey?: string | null;
+            authorization?: string | null;
+            url?: string | null;
         };
         NewUser: {
             name: string;
@@ -3023,6 +3338,303 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listNotifiers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotifierPage"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createNotifier: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewNotifier"];
+            };
+        };
+        responses: {
+            /** @description Made */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notifier"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getNotifier: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    /** @description Revision, for `If-Match` */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notifier"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    updateNotifier: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The `ETag` that was read */
+                "If-Match": string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewNotifier"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    /** @description Revision, for `If-Match` */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notifier"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteNotifier: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    testNotifier: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotifierTest"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listDeadLetters: {
+        parameters: {
+            query?: {
+                limit?: number | null;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterPage"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteDeadLetters: {
+        parameters: {
+            query?: {
+                /** @description Of one dead letter; all of the notifier's where absent. */
+                letter?: string | null;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterCount"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retryDeadLetters: {
+        parameters: {
+            query?: {
+                /** @description Of one dead letter; all of the notifier's where absent. */
+                letter?: string | null;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterCount"];
+                };
             };
             /** @description What went wrong */
             default: {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 /// One kind of receiver and how to reach it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "NotifierDestination")]
 pub enum Destination {
     Syslog(Syslog),
     Splunk(Splunk),
@@ -23,6 +24,7 @@ pub enum Destination {
 /// Syslog messages (RFC 5424) over UDP (RFC 5426), TCP with octet counting (RFC 6587) or TLS (RFC 5425).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "SyslogDestination")]
 pub struct Syslog {
     /// `HOST:PORT`.
     pub address: String,
@@ -42,6 +44,7 @@ pub struct Syslog {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SyslogTransport")]
 pub enum Transport {
     Udp,
     Tcp,
@@ -60,6 +63,7 @@ pub enum SyslogFormat {
 /// Splunk's HTTP Event Collector. Secret: `token`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "SplunkDestination")]
 pub struct Splunk {
     /// `https://splunk.example.org:8088`.
     pub url: String,
@@ -76,6 +80,7 @@ pub struct Splunk {
 /// The bulk interface of Elasticsearch and OpenSearch. Secrets: `token` (an API key), or `password` of `user`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "ElasticsearchDestination")]
 pub struct Elasticsearch {
     pub url: String,
     /// An index, an alias or a data stream.
@@ -92,6 +97,7 @@ pub struct Elasticsearch {
 /// and `authorization`, the header's value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "WebhookDestination")]
 pub struct Webhook {
     pub url: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,6 +110,7 @@ pub struct Webhook {
 /// the secret `url`: who knows it can write to the channel.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(rename = "SlackDestination")]
 pub struct Slack {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authority: Option<String>,
@@ -114,6 +121,7 @@ pub struct Slack {
 /// OpenTelemetry logs as JSON over HTTP. Secret, if it needs one: `authorization`, the header's value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "OtlpDestination")]
 pub struct Otlp {
     /// Of the collector; `/v1/logs` is added.
     pub url: String,
@@ -126,6 +134,7 @@ pub struct Otlp {
 /// A file of JSON lines in the console's folder for such files. Rotated by renaming it: it is made anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "FileDestination")]
 pub struct File {
     /// A file's name without folders.
     pub name: String,
@@ -134,6 +143,7 @@ pub struct File {
 /// What only the console may know. Written, never shown.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(rename = "NotifierSecrets")]
 pub struct Secrets {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
+pub use ipnet::IpNet;
 
 const RESOLVING_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -26,7 +26,7 @@ pub struct Egress {
 #[derive(Debug, thiserror::Error)]
 pub enum EgressError {
     #[error(
-        "{address} is {what}: notifiers may not send there unless the console is started with --notify-allow {address}"
+        "{address} is {what}: notifiers may not send there unless the console is started with --notify-allow and its network"
     )]
     Refused { address: IpAddr, what: &'static str },
     #[error("resolving {host}: {source}")]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 /// All conditions must hold; an empty one does.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(rename = "NotifierFilter")]
 pub struct Filter {
     /// At least this; any, if absent.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@
 
 mod access;
 mod hostile;
+mod notifiers;
 mod policies;
 mod server;
 mod stream;

@@ -38,6 +38,8 @@ impl Server {
         config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         config.gateway = SocketAddr::from(([127, 0, 0, 1], 0));
         config.tls = Tls::Off;
+        // Where the receivers of tests are.
+        config.egress.allow = vec!["127.0.0.0/8".parse().unwrap()];
         let cancel = CancellationToken::new();
         let mut started = start(config, cancel.clone()).await.unwrap();
         let link = started.setup_link.take().expect("nobody can sign in yet");

@@ -126,6 +126,7 @@ impl Manager {
         loop {
             self.give_next_order();
             self.tell_of_gap();
+            self.tell_what_is_in_force();
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
@@ -169,6 +170,16 @@ impl Manager {
         let inherited = self.setting.inherited.take();
         if let Some((severity, message)) = gap(restarted, inherited) {
             self.journal.system(severity, message);
+        }
+    }
+
+    /// Nothing is left to be done: every container has the rules of these policies.
+    fn tell_what_is_in_force(&self) {
+        if !self.busy && self.unheard.is_empty() {
+            let generation = self.policies.generation;
+            self.setting
+                .settled
+                .send_if_modified(|settled| std::mem::replace(settled, generation) != generation);
         }
     }
 

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use moat_event::Workload;
-use moat_kernel::{Capabilities, Holding, Inherited};
+use moat_kernel::{ApplyError, Capabilities, Holding, Inherited};
 use moat_policy::enforce_after::EnforceAfter;
 use moat_policy::{ActivePolicy, PolicySet, RuleSet, RuntimePolicy};
 use moat_wire::control::{
     ContainerStatus, Explain, NotSelected, PolicyStatus, RuleHolding, RuleStatus, Status,
 };
-use tokio::sync::oneshot;
+use moat_wire::gateway::{ContainerReport, Protection};
+use tokio::sync::{oneshot, watch};
 
 use super::filters::Calls;
 use super::inventory::Known;
@@ -29,6 +30,8 @@ use crate::runtime::RuntimeId;
 pub enum Query {
     Status(oneshot::Sender<Status>),
     Containers(oneshot::Sender<Vec<ContainerStatus>>),
+    /// The containers as the console is told of them.
+    Reports(oneshot::Sender<Vec<ContainerReport>>),
     Policies(Arc<Capabilities>, oneshot::Sender<Vec<PolicyStatus>>),
     /// What is needed to explain a decision, for every container that fits.
     Explain(Box<Explain>, oneshot::Sender<Vec<Explanations>>),
@@ -63,6 +66,8 @@ pub struct Setting {
     /// The node's `/proc`.
     pub proc: PathBuf,
     pub journal: Arc<Journal>,
+    /// The generation that is in force for every container, told when it is.
+    pub settled: watch::Sender<u64>,
 }
 
 impl Manager {
@@ -71,6 +76,7 @@ impl Manager {
         match query {
             Query::Status(to) => drop(to.send(self.status())),
             Query::Containers(to) => drop(to.send(self.containers())),
+            Query::Reports(to) => drop(to.send(self.reports())),
             Query::Policies(capabilities, to) => drop(to.send(self.policy_statuses(&capabilities))),
             Query::Explain(explain, to) => drop(to.send(self.explanations(&explain))),
             Query::InForce(to) => drop(to.send(Arc::clone(&self.policies))),
@@ -133,6 +139,25 @@ impl Manager {
             .collect()
     }
 
+    fn reports(&self) -> Vec<ContainerReport> {
+        let mut policies = PolicyNames::default();
+        let known = self.inventory.iter().map(|(_, known)| {
+            let rules = known.rules.as_ref().map_or(&[][..], |rules| &rules.rules);
+            ContainerReport {
+                workload: known.container.workload.clone(),
+                policies: policies.of(known).iter().map(ToString::to_string).collect(),
+                rules: rules.len(),
+                problem: known.problem.as_ref().map_or_else(String::new, |problem| problem.error.to_string()),
+                protection: match rules {
+                    [] => Protection::Unprotected,
+                    rules if rules.iter().any(|rule| rule.enforced) => Protection::Protected,
+                    _ => Protection::Audit,
+                },
+            }
+        });
+        known.collect()
+    }
+
     fn policy_statuses(&self, capabilities: &Capabilities) -> Vec<PolicyStatus> {
         // How many containers a policy is in force in, and what the filters of all of them refuse.
         let mut containers = BTreeMap::<Arc<str>, (usize, Calls)>::new();
@@ -162,6 +187,7 @@ impl Manager {
                 labels: policy.metadata.labels.clone(),
                 rules: rule_statuses(capabilities, &filtered, &active),
                 containers,
+                problems: self.problems_of(name),
                 refused: refused(file),
                 document: serde_saphyr::to_string(&**policy).unwrap_or_default(),
             }
@@ -174,10 +200,21 @@ impl Manager {
             labels: policy.metadata.labels.clone(),
             rules: Vec::new(),
             containers: 0,
+            problems: Vec::new(),
             refused: refused(file),
             document: serde_saphyr::to_string(&**policy).unwrap_or_default(),
         });
         runtime.chain(compliance).collect()
+    }
+
+    /// Where the policy does not fit.
+    fn problems_of(&self, name: &str) -> Vec<String> {
+        let of_container = |known: &Known| {
+            let error = &known.problem.as_ref()?.error;
+            let is_ours = matches!(error, ApplyError::DoesNotFit { policy, .. } if policy == name);
+            is_ours.then(|| format!("container {}: {error}", known.container.workload.container))
+        };
+        self.inventory.iter().filter_map(|(_, known)| of_container(known)).collect()
     }
 
     fn explanations(&self, explain: &Explain) -> Vec<Explanations> {

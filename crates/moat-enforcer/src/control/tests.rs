@@ -70,7 +70,7 @@ fn a_question_about_something_else_is_not_matched() {
 #[test]
 fn events_are_chosen_by_policy_and_severity() {
     let (output, _lines) = sync_channel(8);
-    let journal = Journal::new(String::from("n"), output);
+    let journal = Journal::new(String::from("n"), output, None);
     journal.system(Severity::Info, String::from("one"));
     journal.system(Severity::High, String::from("two"));
     let (kept, _) = journal.subscribe();

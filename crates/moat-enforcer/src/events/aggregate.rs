@@ -164,6 +164,7 @@ fn rules(record: &Record) -> impl PartialEq + std::hash::Hash + '_ {
         Act::Syscall { .. } => 3,
         Act::Capability { .. } => 4,
         Act::Repeated => 5,
+        Act::Tampering { .. } => 6,
     };
     (record.generation, record.enforced, record.audited, record.outcome, act)
 }

@@ -43,12 +43,52 @@ pub fn enrich(group: &Group, context: &Context<'_>, reasons: &mut Reasons) -> Ve
         let event = event(group, context, index, enforced_action(record.outcome), reasons);
         enriched.push(Enriched { event, response });
     }
+    if let Act::Tampering { what } = record.act {
+        enriched.push(Enriched { event: tampering(group, context, what), response: None });
+    }
     if let Some(index) = record.audited {
         let action = rule(index).map_or(EventAction::WouldAlert, |rule| audited_action(rule.action));
         let event = event(group, context, index, action, reasons);
         enriched.push(Enriched { event, response: None });
     }
     enriched
+}
+
+/// What is known whatever decided.
+fn plain(group: &Group, context: &Context<'_>, action: EventAction, severity: Severity) -> Event {
+    let record = &*group.record;
+    let mut event = system::event(context.node, severity, String::new());
+    event.timestamp = context.now;
+    event.event_type = event_type(&record.act, None);
+    event.action = action;
+    event.generation = Some(record.generation);
+    event.count = group.count;
+    match context.container {
+        Some(container) => system::about(event, &container.workload),
+        None => event,
+    }
+}
+
+/// An act on Moat itself, which no rule has to forbid.
+fn tampering(group: &Group, context: &Context<'_>, what: &str) -> Event {
+    let action = enforced_action(group.record.outcome);
+    let mut event = plain(group, context, action, Severity::Critical);
+    let what = match group.likeness {
+        Likeness::Identical => what,
+        Likeness::SameRule => "act on Moat, in too many ways to be told apart",
+    };
+    if group.likeness == Likeness::Identical {
+        details(&mut event, &group.record);
+    }
+    let end = if action == EventAction::Killed { "the process was killed" } else { "it was refused" };
+    event.message = match context.container {
+        Some(container) => {
+            format!("Container {} tried to {what}; {end}.", container.workload.container.escape_debug())
+        }
+        None => format!("A container tried to {what}; {end}."),
+    };
+    event.reason = Some(String::from("whatever the rules say, no container may act on Moat"));
+    event
 }
 
 /// The event of the rule at `index`.
@@ -60,15 +100,7 @@ fn event(
     reasons: &mut Reasons,
 ) -> Event {
     let record = &*group.record;
-    let mut event = system::event(context.node, Severity::Medium, String::new());
-    event.timestamp = context.now;
-    event.event_type = event_type(&record.act, None);
-    event.action = action;
-    event.generation = Some(record.generation);
-    event.count = group.count;
-    if let Some(container) = context.container {
-        event = system::about(event, &container.workload);
-    }
+    let mut event = plain(group, context, action, Severity::Medium);
     let in_set = context.rules.and_then(|rules| Some((rules, rules.rules.get(index)?)));
     let Some((rules, rule)) = in_set else {
         details(&mut event, record);
@@ -134,7 +166,7 @@ fn event_type(act: &Act, rule: Option<&EffectiveRule>) -> EventType {
         (Some(Matcher::File(_)), _) | (None, Act::File { .. }) => EventType::FileAccess,
         (Some(Matcher::Network(_)), _) | (None, Act::Connect { .. }) => EventType::NetworkConnection,
         (Some(Matcher::Syscalls(_)), _) | (None, Act::Syscall { .. }) => EventType::Syscall,
-        (Some(Matcher::Capabilities(_)), _) | (None, Act::Capability { .. }) => {
+        (Some(Matcher::Capabilities(_)), _) | (None, Act::Capability { .. } | Act::Tampering { .. }) => {
             EventType::PrivilegedOperation
         }
         (None, Act::Repeated) => EventType::System,
@@ -162,6 +194,7 @@ fn details(event: &mut Event, record: &Record) {
         }
         Act::Syscall { name } => event.syscall = Some((*name).to_owned()),
         Act::Capability { name } => event.capability = Some((*name).to_owned()),
+        Act::Tampering { .. } => {}
         Act::Repeated => return,
     }
     let process = &record.process;
@@ -204,7 +237,7 @@ fn activity<'a>(record: &'a Record, parent: &'a [&'a [u8]]) -> Option<Activity<'
         }),
         Act::Syscall { name } => Activity::Syscall(name),
         Act::Capability { name } => Activity::Capability(name),
-        Act::Repeated => return None,
+        Act::Tampering { .. } | Act::Repeated => return None,
     })
 }
 

@@ -31,22 +31,31 @@ pub struct Journal {
     kept: Mutex<History>,
     live: broadcast::Sender<Arc<Entry>>,
     output: SyncSender<Arc<Entry>>,
+    /// The queue of the console's spool, where there is a console.
+    spool: Option<SyncSender<Arc<Entry>>>,
     published: AtomicU64,
     output_lost: AtomicU64,
+    spool_lost: AtomicU64,
     subscriber_lost: AtomicU64,
     reported: Mutex<BTreeMap<LossStage, u64>>,
 }
 
 impl Journal {
-    /// `output` is the queue of the output thread.
-    pub fn new(node: String, output: SyncSender<Arc<Entry>>) -> Journal {
+    /// `output` is the queue of the output thread, `spool` that of the console's spool.
+    pub fn new(
+        node: String,
+        output: SyncSender<Arc<Entry>>,
+        spool: Option<SyncSender<Arc<Entry>>>,
+    ) -> Journal {
         Journal {
             node,
             kept: Mutex::default(),
             live: broadcast::Sender::new(SUBSCRIBER_QUEUE),
             output,
+            spool,
             published: AtomicU64::new(0),
             output_lost: AtomicU64::new(0),
+            spool_lost: AtomicU64::new(0),
             subscriber_lost: AtomicU64::new(0),
             reported: Mutex::default(),
         }
@@ -74,11 +83,10 @@ impl Journal {
             // An error says that nobody listens.
             let _ = self.live.send(Arc::clone(&entry));
         }
-        if let Err(TrySendError::Full(entry) | TrySendError::Disconnected(entry)) =
-            self.output.try_send(entry)
-        {
-            self.output_lost.fetch_add(entry.event.count, Ordering::Relaxed);
+        if let Some(spool) = &self.spool {
+            count_lost(spool.try_send(Arc::clone(&entry)), &self.spool_lost);
         }
+        count_lost(self.output.try_send(entry), &self.output_lost);
     }
 
     /// Publishes an event of type `System` about the node.
@@ -102,16 +110,23 @@ impl Journal {
         self.subscriber_lost.fetch_add(events, Ordering::Relaxed);
     }
 
+    /// The console's spool gave up `events`.
+    pub fn spool_lost(&self, events: u64) {
+        self.spool_lost.fetch_add(events, Ordering::Relaxed);
+    }
+
     /// Events published since the start.
     pub fn published(&self) -> u64 {
         self.published.load(Ordering::Relaxed)
     }
 
     /// What the journal itself lost since the start.
-    fn losses(&self) -> [Loss; 2] {
+    fn losses(&self) -> [Loss; 3] {
+        let of = |stage, counter: &AtomicU64| Loss { stage, events: counter.load(Ordering::Relaxed) };
         [
-            Loss { stage: LossStage::Subscriber, events: self.subscriber_lost.load(Ordering::Relaxed) },
-            Loss { stage: LossStage::Output, events: self.output_lost.load(Ordering::Relaxed) },
+            of(LossStage::Subscriber, &self.subscriber_lost),
+            of(LossStage::Output, &self.output_lost),
+            of(LossStage::Spool, &self.spool_lost),
         ]
     }
 
@@ -142,6 +157,12 @@ impl Journal {
     }
 }
 
+fn count_lost(sent: Result<(), TrySendError<Arc<Entry>>>, lost: &AtomicU64) {
+    if let Err(TrySendError::Full(entry) | TrySendError::Disconnected(entry)) = sent {
+        lost.fetch_add(entry.event.count, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::sync_channel;
@@ -151,7 +172,7 @@ mod tests {
     #[test]
     fn what_the_output_cannot_take_is_counted_and_reported_once() {
         let (queue, output) = sync_channel(2);
-        let journal = Journal::new(String::from("n"), queue);
+        let journal = Journal::new(String::from("n"), queue, None);
         for _ in 0..5 {
             journal.system(Severity::Info, String::from("hello"));
         }
@@ -174,7 +195,7 @@ mod tests {
     #[test]
     fn a_subscriber_gets_what_was_kept_and_then_what_is_new() {
         let (queue, _output) = sync_channel(16);
-        let journal = Journal::new(String::from("n"), queue);
+        let journal = Journal::new(String::from("n"), queue, None);
         journal.system(Severity::Info, String::from("before"));
         let (kept, mut live) = journal.subscribe();
         journal.system(Severity::Info, String::from("after"));

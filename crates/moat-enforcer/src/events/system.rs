@@ -58,6 +58,7 @@ pub fn loss(node: &str, stage: LossStage, events: u64) -> Event {
         LossStage::Pipeline => "between the kernel and enrichment, whose queue was full",
         LossStage::Subscriber => "on the way to readers of the live stream that were too slow",
         LossStage::Output => "on the way to the event output, which could not be written in time",
+        LossStage::Spool => "on the way to the console, which could not be reached for too long",
     };
     let noun = if events == 1 { "event was" } else { "events were" };
     let mut event = event(node, Severity::High, format!("{events} {noun} lost {place}."));

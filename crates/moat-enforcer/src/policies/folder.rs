@@ -69,9 +69,9 @@ impl Folder {
         }
     }
 
-    /// Of two policies of one kind and name, the one whose file comes first by name is in force.
-    pub fn contents(&self) -> Contents {
-        let mut contents = Contents::default();
+    /// Adds what the folder means. Of two policies of one kind and name, the one that was added first is in
+    /// force, and of one folder the one whose file comes first by name.
+    pub fn add_to(&self, contents: &mut Contents) {
         if let Some(diagnostic) = &self.unreadable {
             let file = self.path.clone();
             contents.refused.push(Refused { file, policy: None, diagnostic: diagnostic.clone() });
@@ -101,7 +101,6 @@ impl Folder {
                 }
             }
         }
-        contents
     }
 }
 

@@ -7,6 +7,7 @@ mod first_seen;
 mod folder;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,14 +15,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 use moat_policy::RuntimePolicy;
 use moat_policy::model::CompliancePolicy;
+use tokio::sync::watch::Receiver;
 
 pub use watch::{WatchError, Watcher};
+
+/// Policies that a console gives this node. One of the node's own folder that has the same name is in force
+/// instead.
+#[derive(Debug)]
+pub struct FromConsole {
+    /// Where they are kept, a file each.
+    pub folder: PathBuf,
+    /// Changes when the files have.
+    pub set: Receiver<Arc<ConsoleSet>>,
+}
+
+/// A version of the console's policy set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConsoleSet {
+    /// 0 where the console has given none yet.
+    pub set: i64,
+    /// Since when the console has had each policy.
+    pub since: BTreeMap<String, Timestamp>,
+}
 
 /// All policies of one generation.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Policies {
     /// Grows with every change of what follows, and when a policy goes from audited to enforced.
     pub generation: u64,
+    /// The console's policy set that is part of it.
+    pub console_set: i64,
     /// How many policies have reached the instant of their `enforceAfter`.
     pub enforced: usize,
     /// In the order of their names, which are unique.
@@ -36,7 +59,7 @@ pub struct Policies {
 pub struct Loaded<P> {
     pub policy: Arc<P>,
     pub file: PathBuf,
-    /// When this node first saw a policy of that name.
+    /// When this node, or the console that it comes from, first had a policy of that name.
     pub first_seen: Timestamp,
 }
 

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::first_seen::FirstSeen;
 use super::folder::{Contents, Folder};
-use super::{Generations, Loaded, Policies};
+use super::{ConsoleSet, FromConsole, Generations, Loaded, Policies};
 use crate::events::Journal;
 
 /// How long to wait after the first sign of a change, for files are rarely written in one step.
@@ -50,6 +50,7 @@ pub struct Watcher {
 struct Scanner {
     folder: Folder,
     first_seen: FirstSeen,
+    console: Option<(Folder, FromConsole)>,
 }
 
 impl Watcher {
@@ -59,12 +60,14 @@ impl Watcher {
         state: &Path,
         journal: Arc<Journal>,
         generations: Arc<Generations>,
+        console: Option<FromConsole>,
     ) -> Result<(Watcher, watch::Receiver<Arc<Policies>>), WatchError> {
         let of_folder = |source| WatchError::Folder { folder: folder.to_owned(), source };
         let folder = fs::canonicalize(folder).map_err(of_folder)?;
         fs::read_dir(&folder).map_err(of_folder)?;
         let first_seen = FirstSeen::load(state).map_err(WatchError::FirstSeen)?;
-        let mut scanner = Scanner { folder: Folder::new(folder), first_seen };
+        let console = console.map(|console| (Folder::new(console.folder.clone()), console));
+        let mut scanner = Scanner { folder: Folder::new(folder), first_seen, console };
         let policies = scanner.scan();
         let (publish, mut receiver) = watch::channel(Arc::default());
         let watcher = Watcher { scanner, journal, generations, publish };
@@ -83,6 +86,7 @@ impl Watcher {
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = changed.notified() => sleep(SETTLE).await,
+                () = self.scanner.console_changed() => {}
                 () = sleep(due) => {}
             }
             let mut scanner = self.scanner;
@@ -140,26 +144,57 @@ fn enforcement_times(policies: &Policies) -> impl Iterator<Item = Timestamp> {
 }
 
 impl Scanner {
+    /// Waits for the console's next change; for ever where there is no console, or it has nothing more to say.
+    async fn console_changed(&mut self) {
+        if let Some((_, console)) = &mut self.console
+            && console.set.changed().await.is_ok()
+        {
+            return;
+        }
+        std::future::pending::<()>().await;
+    }
+
     fn scan(&mut self) -> Policies {
         let now = Timestamp::now();
+        let mut contents = Contents::default();
         self.folder.scan();
-        let Contents { runtime, compliance, refused } = self.folder.contents();
-        let names = runtime.keys().chain(compliance.keys()).map(String::as_str);
+        self.folder.add_to(&mut contents);
+        let mut set: Arc<ConsoleSet> = Arc::default();
+        if let Some((folder, console)) = &mut self.console {
+            set = Arc::clone(&console.set.borrow());
+            folder.scan();
+            folder.add_to(&mut contents);
+        }
+        let Contents { runtime, compliance, refused } = contents;
+        let ours = self.folder.path();
+        let runtime_files = runtime.iter().map(|(name, (_, file))| (name, file));
+        let compliance_files = compliance.iter().map(|(name, (_, file))| (name, file));
+        let names = runtime_files
+            .chain(compliance_files)
+            .filter_map(|(name, file)| file.starts_with(ours).then_some(name.as_str()));
         // A refused file may hold policies whose names are not known now.
         if let Err(error) = self.first_seen.note(names, now, refused.is_empty()) {
             tracing::error!(%error, "when policies were first seen cannot be saved, a restart will count anew");
         }
-        let first_seen = |name: &str| self.first_seen.time(name).unwrap_or(now);
+        let first_seen = |name: &str, file: &Path| {
+            let seen = if file.starts_with(ours) {
+                self.first_seen.time(name)
+            } else {
+                set.since.get(name).copied()
+            };
+            seen.unwrap_or(now)
+        };
         Policies {
             generation: 0,
+            console_set: set.set,
             enforced: 0,
             runtime: runtime
                 .into_iter()
-                .map(|(name, (policy, file))| Loaded { first_seen: first_seen(&name), policy, file })
+                .map(|(name, (policy, file))| Loaded { first_seen: first_seen(&name, &file), policy, file })
                 .collect(),
             compliance: compliance
                 .into_iter()
-                .map(|(name, (policy, file))| Loaded { first_seen: first_seen(&name), policy, file })
+                .map(|(name, (policy, file))| Loaded { first_seen: first_seen(&name, &file), policy, file })
                 .collect(),
             refused,
         }

@@ -22,7 +22,8 @@ pub struct Node {
     pub containerd: Containerd,
     pub image: Image,
     pub folder: tempfile::TempDir,
-    cancel: CancellationToken,
+    console: Option<String>,
+    _cancel: CancelOnDrop,
     agent: JoinHandle<Result<(), RunError>>,
 }
 
@@ -44,8 +45,37 @@ impl Node {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("policies")).unwrap();
         fs::write(folder.path().join("policies/policy.yaml"), policy).unwrap();
+        Node::launch(containerd, image, folder, None).await
+    }
+
+    /// An agent of that console, or `None` where this machine can run none. Its token is in the file `token` of the
+    /// folder.
+    pub async fn start_with_console(url: &str, token: &str) -> Option<Node> {
+        let mut node = Node::start(&policy(NO_PASSWD)).await?;
+        fs::remove_file(node.folder.path().join("policies/policy.yaml")).unwrap();
+        fs::write(node.folder.path().join("token"), token).unwrap();
+        node.console = Some(url.to_owned());
+        node.restart().await
+    }
+
+    /// Ends the agent and starts another one in its place.
+    pub async fn restart(mut self) -> Option<Node> {
+        self.client().await.shutdown().await.unwrap();
+        timeout(DEADLINE, &mut self.agent).await.expect("the agent did not end").unwrap().unwrap();
+        Node::launch(self.containerd, self.image, self.folder, self.console).await
+    }
+
+    async fn launch(
+        containerd: Containerd,
+        image: Image,
+        folder: tempfile::TempDir,
+        console: Option<String>,
+    ) -> Option<Node> {
         let config = Config {
             policies: folder.path().join("policies"),
+            enrolment_token_file: console.is_some().then(|| folder.path().join("token")),
+            console: console.clone(),
+            spool: 16,
             state: folder.path().join("state"),
             runtime: Some(Kind::Containerd),
             socket: Some(containerd.socket()),
@@ -63,7 +93,7 @@ impl Node {
             load_driver(Choice::Auto, hierarchy, &runtimes, instance, sink, held)
         };
         let agent = tokio::spawn(run(config, load, cancel.clone(), cancel.clone()));
-        let mut node = Node { containerd, image, folder, cancel, agent };
+        let mut node = Node { containerd, image, folder, console, _cancel: CancelOnDrop(cancel), agent };
         let up = node.until(|node| node.control().exists() || node.agent.is_finished());
         timeout(DEADLINE, up).await.expect("the agent did not start");
         // It answers as soon as the driver is loaded, which takes longer than one question may on a busy machine.
@@ -139,9 +169,12 @@ impl Node {
     }
 }
 
-impl Drop for Node {
+/// Ends the agent with its node, however the test ends.
+struct CancelOnDrop(CancellationToken);
+
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.cancel.cancel();
+        self.0.cancel();
     }
 }
 
@@ -152,7 +185,7 @@ pub fn policy(rules: &str) -> String {
     )
 }
 
-const NO_PASSWD: &str = "- { name: no-passwd, severity: High, action: Block, file: { paths: [/etc/passwd], operations: [Read] } }";
+pub const NO_PASSWD: &str = "- { name: no-passwd, severity: High, action: Block, file: { paths: [/etc/passwd], operations: [Read] } }";
 
 /// Runs a program in the container from outside, on a thread, for it blocks.
 pub async fn exec(running: &Running, command: &'static [&'static str]) -> String {

@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "the functions that tests share fail as tests do")]
 
 mod agent;
+mod console;
 mod filter;
 mod runtime;

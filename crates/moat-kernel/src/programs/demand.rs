@@ -7,7 +7,7 @@ use super::tables::need;
 const BY_NEED: &[(u32, &[&str])] = &[
     (need::EXEC, &["moat_lsm_exec", "moat_lsm_map_code", "moat_lsm_protect_code"]),
     // What an interpreter reads may be a script.
-    (INTERPRETED, &["moat_lsm_open"]),
+    (NAMED, &["moat_lsm_open"]),
     (
         need::FILE,
         &[
@@ -39,8 +39,7 @@ const BY_NEED: &[(u32, &[&str])] = &[
 ];
 
 /// `PROGRAM_NEEDS` in `bpf/escape.h`, `NEED_INTERPRETED` in `bpf/lsm_exec.h`.
-const NAMED: u32 = need::NAME | need::PATH | need::PREFIX | need::PATH_AUTOMATON;
-const INTERPRETED: u32 = NAMED | need::NAME_AUTOMATON;
+const NAMED: u32 = need::NAME | need::NAME_AUTOMATON | need::PATH | need::PREFIX | need::PATH_AUTOMATON;
 
 /// Programs that keep Moat itself from containers with any rules at all.
 const TAMPERING: &str = "moat_tamper_";

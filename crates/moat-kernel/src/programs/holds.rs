@@ -71,7 +71,8 @@ impl Holds {
     pub fn settle(&self, scope: &ContainerScope, judge: Option<&Judge>, tasks: &Tasks, sink: &Sink) {
         for hold in self.all().into_iter().filter(|hold| hold.cgroup == scope.cgroup) {
             let entrypoint = hold.pid == scope.init_pid;
-            tasks.set(hold.pid, if entrypoint { Role::Entrypoint } else { Role::Session });
+            let role = if entrypoint { Role::Entrypoint } else { Role::Session };
+            tasks.set(hold.pid, role, scope.cgroup);
             let origin = if entrypoint { Origin::Entrypoint } else { Origin::ExecSession };
             let allowed = judge.is_none_or(|judge| judge_start(hold, scope, judge, origin, sink));
             self.end(hold, if allowed { Signal::CONT } else { Signal::KILL });

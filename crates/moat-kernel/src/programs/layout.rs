@@ -1,5 +1,6 @@
 //! The bytes that user space and the programs share; `bpf/maps.h` and `bpf/scratch.h` are the other half.
 
+use super::pins::fingerprint;
 use super::tables::{ListRef, Rule};
 
 /// Longest exact path or name in a key, in bytes (`TEXT_MAX`).
@@ -15,8 +16,6 @@ const TEXT_HEAD: usize = 8;
 pub(super) enum TextKind {
     Path = 1,
     Name = 2,
-    ParentName = 3,
-    ParentPath = 4,
     File = 5,
     Above = 6,
     ActorName = 7,
@@ -31,6 +30,9 @@ pub(super) enum NumberKind {
     User = 1,
     Syscall = 2,
     Capability = 3,
+    /// The number is the text's [`text_hash`].
+    AncestorName = 4,
+    AncestorPath = 5,
 }
 
 /// Which automaton (`enum automaton_kind`).
@@ -41,6 +43,8 @@ pub(super) enum AutomatonKind {
     Name = 1,
     Arguments = 2,
     File = 3,
+    /// Directories that only a wildcard of a glob covers.
+    Above = 4,
 }
 
 /// `struct settings`: what is fixed when the programs are loaded.
@@ -118,6 +122,11 @@ pub(super) fn text_key(profile: u32, kind: TextKind, text: &[u8]) -> Vec<u8> {
     key
 }
 
+/// What stands for the name of a program where the programs keep those of ancestors (`hash_text` in `bpf/lineage.h`).
+pub(super) fn text_hash(text: &[u8]) -> u64 {
+    fingerprint([text])
+}
+
 pub(super) fn prefix_key(profile: u32, kind: TextKind, prefix: &[u8]) -> [u8; 12 + TEXT_MAX] {
     let mut key = [0; 12 + TEXT_MAX];
     let length = prefix.len().min(TEXT_MAX);
@@ -128,12 +137,17 @@ pub(super) fn prefix_key(profile: u32, kind: TextKind, prefix: &[u8]) -> [u8; 12
     key
 }
 
-pub(super) fn object_key(profile: u32, kind: TextKind, inode: u64, device: u32) -> [u8; 24] {
+/// Names that rules may have for one file (`OBJECT_NAMES`).
+pub(super) const OBJECT_NAMES: u32 = 16;
+
+/// `place` counts the names that rules have for the file.
+pub(super) fn object_key(profile: u32, kind: TextKind, inode: u64, device: u32, place: u32) -> [u8; 24] {
     let mut key = [0; 24];
     key[0..4].copy_from_slice(&profile.to_ne_bytes());
     key[4..8].copy_from_slice(&(kind as u32).to_ne_bytes());
     key[8..16].copy_from_slice(&inode.to_ne_bytes());
     key[16..20].copy_from_slice(&device.to_ne_bytes());
+    key[20..24].copy_from_slice(&place.to_ne_bytes());
     key
 }
 

@@ -60,6 +60,8 @@ pub struct DriverConfig {
     pub oci_runtimes: Vec<String>,
     /// Index of the cgroup v1 controller that tells containers apart; `None` where there is cgroup v2.
     pub v1_controller: Option<i32>,
+    /// The agent runs in a pod: no other agent would let its own start go on.
+    pub in_pod: bool,
     /// Whose pins are taken over and left behind; `None`: enforcement ends with the process.
     pub instance: Option<Instance>,
     /// Does as on a kernel without `bpf_loop`: for tests.
@@ -69,7 +71,7 @@ pub struct DriverConfig {
 impl Default for DriverConfig {
     fn default() -> Self {
         let oci_runtimes = ["runc", "crun", "youki", "docker-runc"].map(String::from).to_vec();
-        DriverConfig { oci_runtimes, v1_controller: None, instance: None, without_loop: false }
+        DriverConfig { oci_runtimes, v1_controller: None, in_pod: false, instance: None, without_loop: false }
     }
 }
 
@@ -164,6 +166,11 @@ impl Programs {
             foreign.update(&place.to_ne_bytes(), &number.to_ne_bytes(), MapFlags::ANY)?;
         }
         only(&loaded.map("agents")?, [std::process::id()])?;
+        if config.in_pod {
+            loaded.run(SETTLE)?;
+        } else {
+            loaded.map("agent_pod")?.update(&0u32.to_ne_bytes(), &0u64.to_ne_bytes(), MapFlags::ANY)?;
+        }
         only(&loaded.map("own_maps")?, loaded.map_ids())?;
         let containers = loaded.map("containers")?;
         let mut scope = Scope::new(&loaded.map("scope_cells")?, loaded.map("nested")?)?;
@@ -283,7 +290,7 @@ impl Programs {
             return Err(error);
         }
         let members = if self.managed.contains_key(&scope.cgroup) { Vec::new() } else { members(scope) };
-        self.tasks.adopt(&members, scope.init_pid);
+        self.tasks.adopt(&members, scope);
         let generation = rules.map_or(0, |rules| rules.generation);
         self.judge_by(scope, profile.as_deref(), generation);
         let container = Container {
@@ -385,6 +392,9 @@ impl Programs {
         ]
     }
 }
+
+/// Notes in which pod the agent lives.
+pub(crate) const SETTLE: &str = "moat_settle";
 
 /// Makes these the only keys of a set.
 fn only(set: &MapHandle, keys: impl IntoIterator<Item = u32>) -> Result<(), libbpf_rs::Error> {

@@ -116,6 +116,12 @@ impl Loaded {
         })
     }
 
+    /// Runs a program here and now.
+    pub fn run(&mut self, name: &str) -> Result<(), LoadError> {
+        self.program(name)?.test_run(libbpf_rs::ProgramInput::default())?;
+        Ok(())
+    }
+
     /// Attaches a program to one cgroup directory.
     pub fn attach_cgroup(&mut self, name: &str, directory: &std::fs::File) -> Result<Link, LoadError> {
         use std::os::fd::AsRawFd;

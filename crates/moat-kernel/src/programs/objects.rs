@@ -4,7 +4,7 @@
 //! directories that they call by its base name. The programs then know the file again under another name: a hard link,
 //! a renamed file. Multi-call programs, dynamic loaders and interpreters are known again as well.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -14,8 +14,7 @@ use moat_policy::is_multicall;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, StatxFlags, open, openat2, statx};
 
 use super::LoadError;
-use super::layout::kernel_device;
-use super::layout::{TextKind, object_key};
+use super::layout::{OBJECT_NAMES, TextKind, kernel_device, object_key};
 use super::object::{Loaded, io_error};
 use super::profiles::Profile;
 use super::tables::{ListRef, need};
@@ -77,11 +76,12 @@ impl Objects {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let root = open(format!("/proc/{init_pid}/root"), flags, Mode::empty())
                 .map_err(|_| ApplyError::Vanished)?;
-            let mut search = Search { root, device, profile, known: &mut known };
+            let mut search = Search { root, device, profile, found: Vec::new(), pins: Vec::new() };
             search.ruled_paths();
             if profile.needs() & need::EXEC != 0 {
                 search.programs();
             }
+            known = search.finish();
         }
         for (key, list) in &known.entries {
             self.map
@@ -118,7 +118,18 @@ struct Search<'a> {
     root: OwnedFd,
     device: u64,
     profile: &'a Profile,
-    known: &'a mut Known,
+    found: Vec<Found>,
+    pins: Vec<OwnedFd>,
+}
+
+/// A file under one of its names.
+struct Found {
+    kind: TextKind,
+    inode: u64,
+    device: u32,
+    list: ListRef,
+    /// It is called as multi-call programs are.
+    multicall: bool,
 }
 
 impl Search<'_> {
@@ -186,14 +197,43 @@ impl Search<'_> {
         } else {
             kernel_device(rustix::fs::makedev(status.stx_dev_major, status.stx_dev_minor))
         };
-        for (kind, list) in found {
-            let key = object_key(self.profile.id, *kind, status.stx_ino, device);
-            // The first name of several that lead to one file.
-            self.known.entries.entry(key).or_insert(*list);
-        }
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let (inode, multicall) = (status.stx_ino, is_multicall(name));
+        let found = found.iter().map(|&(kind, list)| Found { kind, inode, device, list, multicall });
+        self.found.extend(found);
         if own {
-            self.known.pins.push(file);
+            self.pins.push(file);
         }
+    }
+
+    fn finish(self) -> Known {
+        let applets: HashSet<(u64, u32)> = self
+            .found
+            .iter()
+            .filter(|found| found.kind == TextKind::Runs && found.multicall)
+            .map(|found| (found.inode, found.device))
+            .collect();
+        let mut known = Known::default();
+        known.pins.extend(self.pins);
+        for Found { kind, inode, device, list, multicall } in self.found {
+            // An applet that is a hard link is all the others by inode.
+            if kind != TextKind::File && !multicall && applets.contains(&(inode, device)) {
+                continue;
+            }
+            let key = |place| object_key(self.profile.id, kind, inode, device, place);
+            let free = (0..OBJECT_NAMES)
+                .map(key)
+                .find(|key| known.entries.get(key).is_none_or(|before| *before == list));
+            if let Some(key) = free {
+                known.entries.insert(key, list);
+            } else {
+                tracing::warn!(
+                    inode,
+                    "rules have more than {OBJECT_NAMES} names for one file: under others it is not known by all"
+                );
+            }
+        }
+        known
     }
 }
 

@@ -409,7 +409,7 @@ fn id_in(key: &[u8], at: usize) -> Option<u32> {
 
 /// How many automata of each kind there are.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Groups(u32);
+pub(super) struct Groups(u64);
 
 impl Groups {
     /// The number of the next automaton of this kind.
@@ -422,14 +422,19 @@ impl Groups {
 }
 
 /// `struct profile`.
-pub(super) fn head(tables: &Tables, groups: Groups, watched: &Watched) -> [u8; 144] {
-    let mut bytes = [0; 144];
+pub(super) fn head(tables: &Tables, groups: Groups, watched: &Watched) -> [u8; 160] {
+    let mut bytes = [0; 160];
     bytes[0..4].copy_from_slice(&watched.needs.to_ne_bytes());
-    bytes[4..8].copy_from_slice(&tables.always.offset.to_ne_bytes());
-    bytes[8..12].copy_from_slice(&tables.always.count.to_ne_bytes());
-    bytes[12..16].copy_from_slice(&groups.0.to_ne_bytes());
+    // Of the kinds that come in several.
+    let groups = groups.0 as u32;
+    let (programs, files) = (tables.unplaced_programs, tables.unplaced_files);
+    let words = [tables.always.offset, tables.always.count, groups];
+    let unplaced = [programs.offset, programs.count, files.offset, files.count];
+    for (index, word) in words.iter().chain(&unplaced).enumerate() {
+        bytes[4 + index * 4..8 + index * 4].copy_from_slice(&word.to_ne_bytes());
+    }
     for (index, word) in watched.traced.iter().chain(&watched.hooked).enumerate() {
-        bytes[16 + index * 8..24 + index * 8].copy_from_slice(&word.to_ne_bytes());
+        bytes[32 + index * 8..40 + index * 8].copy_from_slice(&word.to_ne_bytes());
     }
     bytes
 }

@@ -15,7 +15,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::life::Life;
 use super::object::{Loaded, RING_POLL};
-use super::record_bytes::{Decoded, FileCall, Tampering, decode};
+use super::record_bytes::{Decoded, FileCall, TAMPER, Tampering, decode};
 use super::{Judges, LoadError, calls, file_calls, holds};
 use crate::driver::Held;
 use crate::record::{Act, Outcome, RawProcess, Record};
@@ -24,10 +24,11 @@ use crate::{Sink, process};
 /// `enum counter` in `bpf/maps.h`: only what is lost for good counts here.
 const COUNTER_RING_FULL: u32 = 0;
 /// What must not be lost, and is said in the log if it is.
-const FAULTS: [(u32, &str); 3] = [
+const FAULTS: [(u32, &str); 4] = [
     (3, "tasks lost what they are to their container: a container start among them was not held"),
     (4, "container starts were killed because too many waited at once"),
     (5, "arguments of executions could not be read: they counted as matching"),
+    (8, "ancestors of new processes could not be kept: rules on parents know those by the kernel's tree"),
 ];
 /// Container starts that did not wait, for no agent was there.
 pub(super) const COUNTER_UNHELD: u32 = 7;
@@ -208,7 +209,7 @@ impl State {
                 self.sink.put(record);
             }
             Ok(Decoded::FileCall(call)) => self.file_call(&call),
-            Ok(Decoded::Tampering(tampering)) => tell_tampering(tampering),
+            Ok(Decoded::Tampering(tampering)) => self.sink.put(tampered(tampering)),
             Err(error) => tracing::error!(%error, "the kernel sent bytes that are no record"),
         }
     }
@@ -277,16 +278,14 @@ pub(super) fn counter(counters: &MapHandle, which: u32) -> u64 {
     values.iter().filter_map(|value| value.first_chunk::<8>()).map(|bytes| u64::from_ne_bytes(*bytes)).sum()
 }
 
-/// No rule speaks about it, so that there is no event of a rule: it is said in the log.
-fn tell_tampering(mut tampering: Tampering) {
-    if let Some(moved) = tampering.moved {
+/// Ends what was moved out of a container.
+fn tampered(Tampering { mut record, moved }: Tampering) -> Record {
+    if let Some(moved) = moved {
         // The one that moved it has been killed in the kernel; often it is the same.
         let _ = end(moved);
     }
-    process::complete(&mut tampering.process);
-    let Tampering { cgroup, what, process, .. } = tampering;
-    let executable = process.executable.escape_ascii();
-    tracing::error!(cgroup, pid = process.pid, uid = process.uid, %executable, "a container tried to {what}");
+    process::complete(&mut record.process);
+    record
 }
 
 fn end(pid: u32) -> io::Result<()> {
@@ -307,9 +306,11 @@ pub(super) fn suppressed_record(key: &[u8], count: u64) -> Option<Record> {
         _ => Outcome::KilledAfter,
     };
     let (enforced, audited) = (rank(word(16)?), rank(word(20)?));
-    if enforced.is_none() && audited.is_none() {
-        return None;
-    }
+    let act = match word(24)? {
+        TAMPER => Act::Tampering { what: "act on Moat" },
+        _ if enforced.is_none() && audited.is_none() => return None,
+        _ => Act::Repeated,
+    };
     Some(Record {
         cgroup: long(0)?,
         generation: long(8)?,
@@ -317,7 +318,7 @@ pub(super) fn suppressed_record(key: &[u8], count: u64) -> Option<Record> {
         audited,
         outcome,
         process: RawProcess::default(),
-        act: Act::Repeated,
+        act,
         count,
     })
 }

@@ -26,14 +26,13 @@ pub enum Decoded {
 /// What was refused because it was an act on Moat itself, not because of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tampering {
-    pub cgroup: u64,
-    pub what: &'static str,
-    pub process: RawProcess,
+    pub record: Record,
     /// A process that was moved out of its container's cgroup.
     pub moved: Option<u32>,
 }
 
-/// `enum tampering`, from 1.
+/// Kind of its records, and `enum tampering`, from 1.
+pub(super) const TAMPER: u32 = 7;
 const TAMPERINGS: [&str; 6] = [
     "signal the agent",
     "trace the agent",
@@ -139,18 +138,12 @@ pub fn decode(
         process.cwd = fourth.to_vec();
         process.origin = origin(reader.word(44));
     };
-    if kind == 7 {
-        acting(&mut process);
-        let what = (number as usize).checked_sub(1).and_then(|index| TAMPERINGS.get(index));
-        let moved = reader.long(96) as u32;
-        return Ok(Decoded::Tampering(Tampering {
-            cgroup,
-            what: what.ok_or(DecodeError::Range)?,
-            process,
-            moved: (moved != 0).then_some(moved),
-        }));
-    }
     let act = match kind {
+        TAMPER => {
+            acting(&mut process);
+            let what = (number as usize).checked_sub(1).and_then(|index| TAMPERINGS.get(index));
+            Act::Tampering { what: what.ok_or(DecodeError::Range)? }
+        }
         1 => {
             process.executable = first.to_vec();
             process.arguments = second.to_vec();
@@ -164,7 +157,7 @@ pub fn decode(
                 2 => FileSource::Fileless,
                 _ => return Err(DecodeError::Range),
             };
-            Act::Exec { path: first.to_vec(), source }
+            Act::Exec { path: told(&reader, first), source }
         }
         2 => Act::Connect {
             direction: match number & 255 {
@@ -196,11 +189,11 @@ pub fn decode(
             process.cwd = fourth.to_vec();
             process.origin = origin(reader.word(44));
             let operation = FileOperation::ALL.get(number as usize).ok_or(DecodeError::Range)?;
-            Act::File { path: first.to_vec(), operation: *operation }
+            Act::File { path: told(&reader, first), operation: *operation }
         }
         other => return Err(DecodeError::Kind(other)),
     };
-    Ok(Decoded::Record(Record {
+    let record = Record {
         cgroup,
         generation: reader.long(16),
         enforced: rank(reader.word(24)),
@@ -209,7 +202,17 @@ pub fn decode(
         process,
         act,
         count: 1,
-    }))
+    };
+    if kind == TAMPER {
+        let moved = reader.long(96) as u32;
+        return Ok(Decoded::Tampering(Tampering { record, moved: (moved != 0).then_some(moved) }));
+    }
+    Ok(Decoded::Record(record))
+}
+
+/// A path; of one that is too long the end is known, and told as such.
+fn told(reader: &Reader<'_>, path: &[u8]) -> Vec<u8> {
+    if reader.long(96) == 0 { path.to_vec() } else { [b"...", path].concat() }
 }
 
 fn rank(word: u32) -> Option<usize> {

@@ -3,6 +3,8 @@
 //! Every selector leads to a list of ranks; the kernel looks up what an act selects, walks those lists in
 //! rank order and takes the first rule that agrees. Lists with equal content are stored once.
 
+mod above;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -18,9 +20,10 @@ use moat_policy::pattern::Pattern;
 use moat_policy::rule_set::Matcher;
 use moat_policy::{EffectiveRule, RuleSet, Users};
 
+use self::above::Above;
 use super::calls::{self, Calls};
 use super::file_calls;
-use super::layout::{AutomatonKind, AutomatonTable, GROUPS, NumberKind, TEXT_MAX, TextKind};
+use super::layout::{AutomatonKind, AutomatonTable, GROUPS, NumberKind, TEXT_MAX, TextKind, text_hash};
 use crate::ApplyError;
 
 /// Bits of `enum need` in `bpf/maps.h`.
@@ -42,6 +45,7 @@ pub(super) mod need {
     pub const FILE_AUTOMATON: u32 = 1 << 14;
     pub const ACTOR: u32 = 1 << 15;
     pub const ACTOR_PATH: u32 = 1 << 16;
+    pub const ABOVE_AUTOMATON: u32 = 1 << 17;
     pub const CALL: u32 = 1 << 24;
     pub const CAPABILITY: u32 = 1 << 25;
     pub const EGRESS: u32 = 1 << 26;
@@ -100,6 +104,9 @@ pub(super) struct Rule {
 pub(super) struct Tables {
     pub needs: u32,
     pub always: Span,
+    /// Rules that a path too long to be known may match.
+    pub unplaced_programs: Span,
+    pub unplaced_files: Span,
     /// System calls that rules name.
     pub calls: Calls,
     /// Those that change files in a way that rules name.
@@ -155,6 +162,7 @@ struct Builder {
     files: Paths,
     /// Directories that the paths of rules lie below.
     above: BTreeMap<Vec<u8>, Ranks>,
+    above_globs: Above,
     name_expressions: Vec<String>,
     argument_expressions: Vec<String>,
     parent_sets: Vec<Vec<String>>,
@@ -177,6 +185,12 @@ struct Paths {
 }
 
 impl Paths {
+    /// Ranks that are looked for by anything but whole paths.
+    fn by_globs(&self) -> Vec<u32> {
+        let globs = self.prefixes.values().chain(self.patterns.values());
+        globs.flat_map(|ranks| ranks.matches.iter().copied()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// A path in which every character is itself.
     fn exact(&mut self, path: &[u8], rank: u32, side: Side) -> Result<(), String> {
         fits(path)?;
@@ -394,6 +408,7 @@ impl Builder {
             self.programs.glob(glob, rank, side)?;
             if let Side::Match = side {
                 self.directories_above(literal_head(glob), rank);
+                self.above_globs.add(glob, rank)?;
             }
         }
         Ok(!list.names.is_empty() || !list.paths.is_empty() || !list.path_globs.is_empty())
@@ -496,6 +511,7 @@ impl Builder {
         for glob in &matcher.paths {
             self.files.glob(glob, rank, Side::Match)?;
             self.directories_above(literal_head(glob), rank);
+            self.above_globs.add(glob, rank)?;
         }
         row.actor_bit = self.actors(&matcher.processes)?;
         // Where new names of programs are judged: as an execution it agrees with none, for it is no operation.
@@ -549,6 +565,8 @@ impl Builder {
         let mut always: Vec<u32> = self.always.iter().copied().collect();
         always.sort_unstable_by_key(|entry| entry & !ENTRY_NEEDS_NAME);
         tables.always = self.lists.add(always);
+        tables.unplaced_programs = self.lists.add(self.programs.by_globs());
+        tables.unplaced_files = self.lists.add(self.files.by_globs());
 
         for (kind, need, ranks) in [
             (TextKind::Path, need::PATH, &self.programs.exact),
@@ -590,25 +608,23 @@ impl Builder {
     }
 
     fn sets_of_programs(&mut self, tables: &mut Tables) {
-        let mut masks: BTreeMap<(TextKind, Vec<u8>), u64> = BTreeMap::new();
-        for (sets, by_name, by_path) in [
-            (
-                &self.parent_sets,
-                (TextKind::ParentName, need::PARENT),
-                (TextKind::ParentPath, need::PARENT_PATH),
-            ),
-            (&self.actor_sets, (TextKind::ActorName, need::ACTOR), (TextKind::ActorPath, need::ACTOR_PATH)),
-        ] {
-            for (index, programs) in sets.iter().enumerate() {
-                for program in programs {
-                    let (kind, need) = if program.contains('/') { by_path } else { by_name };
-                    self.needs |= need;
-                    *masks.entry((kind, program.clone().into_bytes())).or_default() |= 1 << index;
-                }
-            }
+        for (program, mask) in masks(&self.actor_sets) {
+            let (kind, need) = if program.contains('/') {
+                (TextKind::ActorPath, need::ACTOR_PATH)
+            } else {
+                (TextKind::ActorName, need::ACTOR)
+            };
+            self.needs |= need;
+            tables.texts.push((kind, program.as_bytes().to_vec(), mask));
         }
-        for ((kind, text), bits) in masks {
-            tables.texts.push((kind, text, ListRef::mask(bits)));
+        for (program, mask) in masks(&self.parent_sets) {
+            let (kind, need) = if program.contains('/') {
+                (NumberKind::AncestorPath, need::PARENT_PATH)
+            } else {
+                (NumberKind::AncestorName, need::PARENT)
+            };
+            self.needs |= need;
+            tables.numbers.push((kind, text_hash(program.as_bytes()), mask));
         }
     }
 
@@ -655,6 +671,11 @@ impl Builder {
             }
             tables.automata.push((kind, AutomatonTable::new(&automaton, &entries)));
         }
+        if !self.above_globs.is_empty() {
+            self.needs |= need::ABOVE_AUTOMATON;
+            let table = self.above_globs.table(&mut self.lists);
+            tables.automata.push((AutomatonKind::Above, table.map_err(|error| self.blame(rules, &error))?));
+        }
         for (kind, need, expressions, separator_as_space) in [
             (AutomatonKind::Name, need::NAME_AUTOMATON, &self.name_expressions, false),
             (AutomatonKind::Arguments, need::ARGUMENTS, &self.argument_expressions, true),
@@ -689,6 +710,7 @@ impl Builder {
             .get(pattern)
             .or_else(|| self.files.patterns.get(pattern))
             .and_then(|ranks| ranks.matches.iter().chain(&ranks.excepts).next())
+            .or_else(|| self.above_globs.first_rule(pattern))
             .and_then(|rank| rules.rules.get(*rank as usize));
         let by_expression = || {
             rules.rules.iter().find(|rule| {
@@ -720,6 +742,17 @@ fn spread(
         }
         built => built.map(|automaton| vec![(0, automaton)]),
     }
+}
+
+/// Which of the sets each program is in.
+fn masks(sets: &[Vec<String>]) -> BTreeMap<&str, ListRef> {
+    let mut masks: BTreeMap<&str, u64> = BTreeMap::new();
+    for (index, programs) in sets.iter().enumerate() {
+        for program in programs {
+            *masks.entry(program).or_default() |= 1 << index;
+        }
+    }
+    masks.into_iter().map(|(program, bits)| (program, ListRef::mask(bits))).collect()
 }
 
 /// The bits of the expressions that match, counted from `first`.

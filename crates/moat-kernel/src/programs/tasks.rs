@@ -7,6 +7,10 @@ use moat_event::Origin;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::record_bytes::origin;
+use crate::ContainerScope;
+
+/// `struct task_state`.
+type State = [u8; 24];
 
 /// `enum role`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,9 +23,10 @@ pub(super) enum Role {
 }
 
 impl Role {
-    /// A task's state with this role: what its program is stays.
-    pub fn given_to(self, mut state: [u8; 16]) -> [u8; 16] {
+    /// A task's state with this role in the container of this cgroup: what its program is stays.
+    pub fn given_to(self, mut state: State, cgroup: u64) -> State {
         state[8..12].copy_from_slice(&(self as u32).to_ne_bytes());
+        state[16..24].copy_from_slice(&cgroup.to_ne_bytes());
         state
     }
 }
@@ -42,7 +47,7 @@ impl Tasks {
         Tasks { map }
     }
 
-    fn state(&self, pid: u32) -> Option<[u8; 16]> {
+    fn state(&self, pid: u32) -> Option<State> {
         let descriptor = descriptor(pid)?;
         let value = self.map.lookup(&descriptor.as_raw_fd().to_ne_bytes(), MapFlags::ANY).ok()??;
         value.try_into().ok()
@@ -62,8 +67,8 @@ impl Tasks {
         self.role(pid).and_then(origin)
     }
 
-    pub(super) fn set(&self, pid: u32, role: Role) {
-        let state = role.given_to(self.state(pid).unwrap_or_default());
+    pub(super) fn set(&self, pid: u32, role: Role, cgroup: u64) {
+        let state = role.given_to(self.state(pid).unwrap_or_default(), cgroup);
         let Some(descriptor) = descriptor(pid) else { return };
         // A process that has ended needs no role.
         let _ = self.map.update(&descriptor.as_raw_fd().to_ne_bytes(), &state, MapFlags::ANY);
@@ -71,10 +76,11 @@ impl Tasks {
 
     /// Gives the processes that were there before us, and such as were only held, their roles: those that descend from the container's
     /// first process are the container's own, the others were put in from outside.
-    pub(super) fn adopt(&self, members: &[u32], init: u32) {
+    pub(super) fn adopt(&self, members: &[u32], scope: &ContainerScope) {
         for &pid in members {
             if self.role(pid).is_none_or(|role| role == Role::Held as u32) {
-                self.set(pid, if descends(pid, init) { Role::Entrypoint } else { Role::Session });
+                let own = descends(pid, scope.init_pid);
+                self.set(pid, if own { Role::Entrypoint } else { Role::Session }, scope.cgroup);
             }
         }
     }

@@ -133,6 +133,29 @@ fn a_far_ancestor_is_an_ancestor() {
     }
 }
 
+/// The kernel's tree forgets a parent that has ended.
+#[test]
+fn an_orphan_stays_below_its_parent() {
+    let Some(mut node) = Node::start() else { return };
+    let below = ProcessMatcher {
+        names: vec![String::from("touch")],
+        parents: vec![String::from("/opt/sh")],
+        ..ProcessMatcher::default()
+    };
+    let (running, _) = node.container("orphan", vec![rule("below", RuleAction::Block, process(below))]);
+    let session = |script: &str| running.exec(&["/opt/sh", "-c", script]).unwrap();
+    // Whoever opens a pipe waits for the other end.
+    let leave =
+        "/bin/busybox mkfifo /tmp/pipe; (read line; exec /opt/touch /tmp/ran) < /tmp/pipe > /dev/null 2>&1 &";
+    let left = session(leave);
+    assert!(left.status.success(), "{}", text(&left));
+    let told = session("echo go > /tmp/pipe");
+    assert!(told.status.success(), "{}", text(&told));
+    let record = node.record();
+    assert_eq!((record.enforced, record.outcome), (Some(0), Outcome::Killed), "{record:?}");
+    assert!(!running.exec(&["/bin/ls", "/tmp/ran"]).unwrap().status.success(), "it ran");
+}
+
 #[test]
 fn programs_that_did_not_come_with_the_image_do_not_run() {
     let Some(mut node) = Node::start() else { return };

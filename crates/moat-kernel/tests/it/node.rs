@@ -46,7 +46,6 @@ impl Node {
         let config = DriverConfig {
             oci_runtimes: vec![containerd.oci_runtime().to_owned()],
             v1_controller,
-            instance: None,
             ..DriverConfig::default()
         };
         let guard = match Guard::load(&config, Sink::new(records_in), held_in) {

@@ -262,7 +262,8 @@ CREATE TABLE notifier (
   revision BIGINT NOT NULL,
   cursor BIGINT NOT NULL,
   lease_owner TEXT,
-  lease_until BIGINT NOT NULL
+  lease_beat BIGINT NOT NULL,
+  status TEXT NOT NULL
 );
 
 CREATE TABLE delivery (

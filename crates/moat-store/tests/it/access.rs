@@ -147,14 +147,29 @@ async fn notifier(store: &Store) -> String {
 
 async fn one_replica_works_for_a_notifier(Fresh { store, .. }: Fresh) {
     let id = notifier(&store).await;
-    let term = std::time::Duration::from_mins(1);
-    assert!(store.lease_notifier(&id, "a", term).await.unwrap().is_some());
-    assert!(store.lease_notifier(&id, "b", term).await.unwrap().is_none());
-    assert!(store.lease_notifier(&id, "a", term).await.unwrap().is_some(), "renewed");
-    store.advance_notifier(&id, "a", 12).await.unwrap();
-    assert!(matches!(store.advance_notifier(&id, "b", 13).await, Err(StoreError::Refused(_))));
+    let free = store.notifier_lease(&id).await.unwrap();
+    assert_eq!(free.owner, None);
+    assert!(store.take_notifier(&id, "a", &free).await.unwrap());
+    assert!(!store.take_notifier(&id, "b", &free).await.unwrap(), "it looks otherwise by now");
+    let taken = store.notifier_lease(&id).await.unwrap();
+    assert!(store.renew_notifier(&id, "a", &json!({ "delivered": 1 })).await.unwrap());
+    assert!(!store.renew_notifier(&id, "b", &json!({})).await.unwrap());
+    assert!(!store.take_notifier(&id, "b", &taken).await.unwrap(), "there was a sign of life");
+    store.advance_notifier(&id, "a", 12, &json!({ "delivered": 12 })).await.unwrap();
+    let backwards = store.advance_notifier(&id, "a", 11, &json!({})).await;
+    assert!(matches!(backwards, Err(StoreError::Refused(_))));
+    // Silent since: another replica takes over, and the former owner writes nothing more.
+    let silent = store.notifier_lease(&id).await.unwrap();
+    assert!(store.take_notifier(&id, "b", &silent).await.unwrap());
+    assert!(!store.renew_notifier(&id, "a", &json!({})).await.unwrap());
+    let late = store.advance_notifier(&id, "a", 13, &json!({})).await;
+    assert!(matches!(late, Err(StoreError::Refused(_))));
     store.release_notifier(&id, "a").await.unwrap();
-    assert_eq!(store.lease_notifier(&id, "b", term).await.unwrap().unwrap().cursor, 12);
+    assert_eq!(store.notifier_lease(&id).await.unwrap().owner.as_deref(), Some("b"));
+    store.release_notifier(&id, "b").await.unwrap();
+    assert_eq!(store.notifier_lease(&id).await.unwrap().owner, None);
+    let notifier = store.notifier(&id).await.unwrap();
+    assert_eq!((notifier.cursor, notifier.status), (12, json!({ "delivered": 12 })));
     let entries =
         store.audit_entries(&moat_store::AuditFilter { limit: 10, ..Default::default() }).await.unwrap();
     assert!(!serde_json::to_string(&entries).unwrap().contains("sealed"));

@@ -196,14 +196,22 @@ async fn a_search_finds_what_a_scan_finds(Fresh { store, .. }: Fresh) {
     for batch in events.chunks(333) {
         store.insert_events(batch.to_vec()).await.unwrap();
     }
+    let stored = all(&store, &EventFilter::default(), 1000).await;
     let mut found_something = 0;
     for filter in filters() {
         let expected: Vec<_> =
             events.iter().rev().filter(|new| matches(&filter, new)).map(|new| &new.event.id).collect();
+        assert_eq!(
+            stored.iter().filter(|stored| filter.matches(stored)).count(),
+            expected.len(),
+            "{filter:?}"
+        );
         for limit in [7, 1000] {
             let found = all(&store, &filter, limit).await;
             let ids: Vec<_> = found.iter().map(|found| &found.event.id).collect();
             assert_eq!(ids, expected, "{filter:?} in pages of {limit}");
+            // Who hears of events as they come judges as the search does.
+            assert!(found.iter().all(|found| filter.matches(found)), "{filter:?}");
         }
         found_something += usize::from(!expected.is_empty());
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use moat_console::notify::egress::{Egress, IpNet};
 use moat_console::{Config, Tls};
 
 /// Without a command, the console serves until Ctrl-C or SIGTERM.
@@ -46,6 +47,15 @@ pub struct ConsoleOptions {
     /// Plain HTTP, as for a proxy on this machine; only with a loopback address
     #[arg(long, conflicts_with = "tls_cert")]
     pub insecure_http: bool,
+    /// Network that notifiers may send to though it would be refused: 127.0.0.0/8 for a receiver on this machine; may be
+    /// given again
+    #[arg(
+        long = "notify-allow",
+        value_name = "NETWORK",
+        env = "MOAT_CONSOLE_NOTIFY_ALLOW",
+        value_delimiter = ','
+    )]
+    pub notify_allow: Vec<IpNet>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -127,6 +137,7 @@ impl ConsoleOptions {
             state: self.state.clone(),
             store: self.store()?,
             tls,
+            egress: Egress { allow: self.notify_allow.clone(), ..Config::new(self.state.clone()).egress },
         })
     }
 

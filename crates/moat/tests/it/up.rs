@@ -19,7 +19,18 @@ impl Supervised {
         let folder = super::with_agent(script);
         let moat = folder.path().join("moat");
         let mut command = Command::new(&moat);
-        command.args(["up", "--policies", "/p", "--state", "/s", "--runtime", "docker", "--control", "/c"]);
+        command.args([
+            "up",
+            "--no-console",
+            "--policies",
+            "/p",
+            "--state",
+            "/s",
+            "--runtime",
+            "docker",
+            "--control",
+            "/c",
+        ]);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("FOLDER", folder.path());
         command.env("MOAT_CONFIG", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/empty.yaml"));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

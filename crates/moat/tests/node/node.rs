@@ -291,7 +291,9 @@ impl Node {
 fn moat_up(containerd: &Containerd, folder: &Path) -> Command {
     let log = File::create(folder.join("moat.log")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_moat"));
-    command.args(["up", "--events", "-", "--runtime", "containerd", "--socket"]).arg(containerd.socket());
+    command
+        .args(["up", "--no-console", "--events", "-", "--runtime", "containerd", "--socket"])
+        .arg(containerd.socket());
     command.args(["--oci-runtime", containerd.oci_runtime()]);
     for (flag, name) in [("--policies", "policies"), ("--state", "state"), ("--control", "control.sock")] {
         command.arg(flag).arg(folder.join(name));

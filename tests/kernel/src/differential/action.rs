@@ -265,6 +265,7 @@ pub fn subject(act: &Act) -> String {
         }
         Act::Syscall { name } => format!("call {name}"),
         Act::Capability { name } => format!("use {name}"),
+        Act::Tampering { what } => (*what).into(),
         Act::Repeated => "repeated".into(),
     }
 }

@@ -49,19 +49,17 @@ fn run(name: &str) -> Result<()> {
     }
     let mut node = node()?;
 
-    if !trick.always {
-        let control = node.attempt(name, &trick, false)?;
-        if control.ended.status == Some(NOT_HERE) {
-            return skip(control.ended.output.trim());
-        }
-        ensure!(
-            control.ended.succeeded() && control.shown.len() == trick.proof.len(),
-            "without rules it does not work: {:?}, of {:?} there shows only {:?}",
-            control.ended,
-            trick.proof,
-            control.shown
-        );
+    let control = node.attempt(name, &trick, false)?;
+    if control.ended.status == Some(NOT_HERE) {
+        return skip(control.ended.output.trim());
     }
+    ensure!(
+        control.ended.succeeded() && control.shown.len() == trick.proof.len(),
+        "without rules it does not work: {:?}, of {:?} there shows only {:?}",
+        control.ended,
+        trick.proof,
+        control.shown
+    );
 
     let attempt = node.attempt(name, &trick, true)?;
     // A loader that may not map the program ends as it likes.

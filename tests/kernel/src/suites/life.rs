@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 
 use self::agent::{Agent, instance};
 use super::{Case, cases};
-use crate::container::{Container, Ended};
+use crate::container::{CGROUPS, Container, Ended};
 
 pub fn cases() -> Vec<Case> {
     let cases = cases!("life":
@@ -23,6 +23,7 @@ pub fn cases() -> Vec<Case> {
         what_ended_meanwhile_is_forgotten,
         a_start_held_by_a_killed_agent_is_released_by_the_next,
         no_start_waits_for_an_agent_that_has_ended,
+        a_killed_agent_does_not_hold_its_own_restart,
         a_new_start_is_judged_once_an_agent_is_back,
     );
     // Each agent's programs are checked by the kernel anew.
@@ -229,6 +230,37 @@ fn no_start_waits_for_an_agent_that_has_ended() -> Result<()> {
     let third = Agent::start()?;
     ensure!(third.inherited == Some((0, 0)), "{:?}", third.inherited);
     Ok(())
+}
+
+/// In a pod the next agent is a container's start like any other, and only the last one could let it go.
+fn a_killed_agent_does_not_hold_its_own_restart() -> Result<()> {
+    let _clean = Clean;
+    let cgroup = CgroupDirectory::new("agent")?;
+    Agent::start_in_pod(&cgroup.0)?.kill()?;
+    // Its neighbour, as the next container of that pod is.
+    let mut restarted = Container::start_with("restarted", &[MARK, "/proof/started"])?;
+    let ended = restarted.wait()?;
+    ensure!(ended.succeeded() && restarted.mark("started").exists(), "{ended:?}");
+    Ok(())
+}
+
+/// A cgroup beside the containers'.
+struct CgroupDirectory(PathBuf);
+
+impl CgroupDirectory {
+    fn new(name: &str) -> Result<CgroupDirectory> {
+        let directory = Path::new(CGROUPS).join(name);
+        fs::create_dir(&directory).with_context(|| directory.display().to_string())?;
+        Ok(CgroupDirectory(directory))
+    }
+}
+
+impl Drop for CgroupDirectory {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir(&self.0) {
+            eprintln!("cannot remove {}: {error}", self.0.display());
+        }
+    }
 }
 
 /// A container that began without an agent is the container's own to the next one.

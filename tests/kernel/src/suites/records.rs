@@ -95,8 +95,8 @@ impl Told {
         match record.act {
             // The agent, which answers in guard, reads what the process was called with; the kernel does not.
             Act::File { .. } => process.arguments.clear(),
-            // With either driver it is looked for afterwards, while the process may still live.
-            Act::Connect { .. } => process.executable.clear(),
+            // With either driver it is looked at afterwards, while it may still live.
+            Act::Connect { .. } => process = RawProcess::default(),
             // Guard's program does not say how the process came into the container, the other not what it was called with.
             Act::Syscall { .. } => {
                 process.arguments.clear();

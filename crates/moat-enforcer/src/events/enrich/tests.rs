@@ -250,3 +250,28 @@ fn a_record_of_an_unknown_container_or_generation_is_reported_all_the_same() {
     assert_eq!(event.file_path.as_deref(), Some("/etc/passwd"));
     assert!(event.message.contains("generation 7"), "{}", event.message);
 }
+
+#[test]
+fn an_act_on_moat_is_an_event_without_a_rule() {
+    let act = Act::Tampering { what: "signal the agent" };
+    let told = |outcome| {
+        let mut told = enriched(record(None, outcome, act.clone()), Likeness::Identical);
+        assert_eq!(told.len(), 1);
+        told.remove(0).event
+    };
+    let event = told(Outcome::Denied);
+    assert!(moat_policy::Attempt::of(&event).is_none(), "no rule could say otherwise");
+    assert_eq!(event.message, "Container nginx tried to signal the agent; it was refused.");
+    assert_eq!(event.pod_name.as_deref(), Some("vulnerable-nginx-pod"));
+    assert_eq!((event.event_type, event.severity), (EventType::PrivilegedOperation, Severity::Critical));
+    assert_eq!((event.action, event.policy_name, event.rule), (EventAction::Blocked, None, None));
+    assert_eq!(event.process.map(|process| process.executable).as_deref(), Some("/usr/bin/cat"));
+    let killed = told(Outcome::Killed);
+    assert_eq!((killed.action, killed.reason.is_some()), (EventAction::Killed, true));
+    assert!(killed.message.ends_with("the process was killed."), "{}", killed.message);
+    // Above what a container may report in detail it is not known which of several.
+    let many = enriched(Record { count: 90, ..record(None, Outcome::Denied, act) }, Likeness::SameRule);
+    let [Enriched { event, response: None }] = many.as_slice() else { panic!("{many:?}") };
+    assert_eq!((event.count, event.process.is_none()), (90, true));
+    assert!(event.message.contains("act on Moat"), "{}", event.message);
+}

@@ -29,7 +29,7 @@ fn start() -> Running {
     let (output, lines) = sync_channel(64 * 1024);
     let (records, queue) = sync_channel(QUEUE);
     let (responses, _) = mpsc::channel(1);
-    let journal = Arc::new(Journal::new(String::from("n"), output));
+    let journal = Arc::new(Journal::new(String::from("n"), output, None));
     let pipeline = Pipeline { directory: Arc::default(), journal, responses };
     Running { sink: Sink::new(records), lines, thread: pipeline.start(queue).unwrap() }
 }

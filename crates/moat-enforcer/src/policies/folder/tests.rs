@@ -28,7 +28,8 @@ impl Files {
     /// `policy=executable@file` of each, and the diagnostics, all without the folder's own path.
     fn scan(&mut self) -> (Vec<String>, Vec<String>) {
         self.folder.scan();
-        let contents = self.folder.contents();
+        let mut contents = Contents::default();
+        self.folder.add_to(&mut contents);
         let file = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
         let policies = contents.runtime.iter().map(|(name, (policy, path))| {
             let executable = &policy.spec.rules[0].process.as_ref().unwrap().names[0];

@@ -29,9 +29,9 @@ impl Running {
         let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         prepare(folder.path());
         let (output, events) = sync_channel(100);
-        let journal = Arc::new(Journal::new(String::from("n"), output));
+        let journal = Arc::new(Journal::new(String::from("n"), output, None));
         let (watcher, policies) =
-            Watcher::open(folder.path(), state.path(), journal, Arc::default()).unwrap();
+            Watcher::open(folder.path(), state.path(), journal, Arc::default(), None).unwrap();
         let cancel = CancellationToken::new();
         tokio::spawn(watcher.run(cancel.clone()));
         Running { folder, policies, events, cancel, _state: state }
@@ -109,9 +109,9 @@ async fn a_policy_begins_to_be_enforced_at_its_instant() {
 fn a_missing_folder_is_named_with_what_to_do() {
     let state = tempfile::tempdir().unwrap();
     let (output, _events) = sync_channel(1);
-    let journal = Arc::new(Journal::new(String::from("n"), output));
+    let journal = Arc::new(Journal::new(String::from("n"), output, None));
     let error =
-        Watcher::open(Path::new("/no/such/folder"), state.path(), journal, Arc::default()).unwrap_err();
+        Watcher::open(Path::new("/no/such/folder"), state.path(), journal, Arc::default(), None).unwrap_err();
     let message = error.to_string();
     assert!(message.contains("/no/such/folder") && message.contains("--policies"), "{message}");
 }

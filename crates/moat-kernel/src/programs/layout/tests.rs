@@ -141,7 +141,12 @@ fn containers() {
 
 #[test]
 fn profiles_heads() {
-    let tables = Tables { always: Span { offset: 2, count: 3 }, ..Tables::default() };
+    let tables = Tables {
+        always: Span { offset: 2, count: 3 },
+        unplaced_programs: Span { offset: 4, count: 5 },
+        unplaced_files: Span { offset: 6, count: 7 },
+        ..Tables::default()
+    };
     let watched = profiles::Watched {
         traced: [11, 12, 13, 14, 15, 16, 17, 1 << 63],
         hooked: [21, 22, 23, 24, 25, 26, 27, 1 << 62],
@@ -154,6 +159,7 @@ fn profiles_heads() {
         (AutomatonKind::Name, &[0]),
         (AutomatonKind::Arguments, &[0, 1]),
         (AutomatonKind::File, &[0]),
+        (AutomatonKind::Above, &[0]),
     ] {
         for number in expected {
             assert_eq!(groups.next(kind), *number);
@@ -166,6 +172,10 @@ fn profiles_heads() {
             ("always_offset", vec![2]),
             ("always_count", vec![3]),
             ("groups", vec![0x01_02_01_03]),
+            ("unplaced_programs_offset", vec![4]),
+            ("unplaced_programs_count", vec![5]),
+            ("unplaced_files_offset", vec![6]),
+            ("unplaced_files_count", vec![7]),
             ("traced", vec![11, 12, 13, 14, 15, 16, 17, 1 << 63]),
             ("hooked", vec![21, 22, 23, 24, 25, 26, 27, 1 << 62]),
         ]
@@ -235,10 +245,10 @@ fn rules_and_lists() {
 #[test]
 fn keys() {
     assert_eq!(
-        Structure::of("text_key").read(&text_key(7, TextKind::ParentPath, &[b'/'; 100])),
+        Structure::of("text_key").read(&text_key(7, TextKind::ActorPath, &[b'/'; 100])),
         [
             ("profile", vec![7]),
-            ("kind", vec![4]),
+            ("kind", vec![8]),
             ("length", vec![100]),
             ("text", padded(&[b'/'; 100], TEXT_MAX)),
         ]
@@ -251,13 +261,13 @@ fn keys() {
         assert_eq!(key[8..].iter().rposition(|byte| *byte == b's').map_or(0, |last| last + 1), length);
     }
     assert_eq!(
-        Structure::of("object_key").read(&object_key(7, TextKind::Runs, 1 << 40, 5)),
+        Structure::of("object_key").read(&object_key(7, TextKind::Runs, 1 << 40, 5, 3)),
         [
             ("profile", vec![7]),
             ("kind", vec![9]),
             ("inode", vec![1 << 40]),
             ("device", vec![5]),
-            ("pad", vec![0]),
+            ("place", vec![3]),
         ]
     );
     assert_eq!(
@@ -324,9 +334,12 @@ fn automata() {
 #[test]
 fn roles() {
     let state = Structure::of("task_state");
-    let bytes = tasks::Role::Session.given_to([0; 16]);
-    assert_eq!(state.read(&bytes), [("host_root", vec![0]), ("role", vec![3]), ("runs", vec![0])]);
-    let bytes = state.write(&[("host_root", &[u64::MAX]), ("role", &[2]), ("runs", &[9])]);
+    let bytes = tasks::Role::Session.given_to([0; 24], 7);
+    assert_eq!(
+        state.read(&bytes),
+        [("host_root", vec![0]), ("role", vec![3]), ("runs", vec![0]), ("cgroup", vec![7])]
+    );
+    let bytes = state.write(&[("host_root", &[u64::MAX]), ("role", &[2]), ("runs", &[9]), ("cgroup", &[1])]);
     assert_eq!(tasks::role_in(&bytes), Some(2));
 }
 
@@ -408,7 +421,8 @@ fn records() {
     assert_eq!((process.executable.as_slice(), process.arguments.as_slice()), (&b"/a"[..], &b"a\0b"[..]));
     assert_eq!((process.parent_executable.as_slice(), process.cwd.as_slice()), (&b"/ccc"[..], &b"/dddd"[..]));
     assert!(process.arguments_truncated);
-    assert_eq!(exec.act, Act::Exec { path: b"/a".to_vec(), source: FileSource::Added });
+    // The first of `values` says that only the end of the path is known.
+    assert_eq!(exec.act, Act::Exec { path: b".../a".to_vec(), source: FileSource::Added });
 
     // `port << 16 | protocol << 8 | direction`
     let peer = "2001:db8::5".parse().expect("an address");

@@ -116,6 +116,8 @@ fn an_execution() {
         let act = record(&exec().with(SOURCE, source)).act;
         assert!(matches!(act, Act::Exec { source, .. } if source == expected), "{act:?}");
     }
+    let act = record(&exec().with(VALUES, 1)).act;
+    assert!(matches!(&act, Act::Exec { path, .. } if path == b".../bin/\xff\n"), "{act:?}");
     let audited = record(&exec().with(ENFORCED, NONE).with(AUDITED, 7));
     assert_eq!((audited.enforced, audited.audited), (None, Some(7)));
 }
@@ -164,8 +166,9 @@ fn a_capability() {
 fn tampering() {
     let moved = syscall().with(KIND, 7).with(NUMBER, 6).with(VALUES, 4711);
     let Ok(Decoded::Tampering(found)) = moved.decode() else { panic!("{:?}", moved.decode()) };
-    assert_eq!((found.what, found.moved), ("leave the container's cgroup", Some(4711)));
-    assert_eq!(found.process.pid, 41);
+    assert_eq!(found.moved, Some(4711));
+    assert_eq!(found.record.act, Act::Tampering { what: "leave the container's cgroup" });
+    assert_eq!(found.record.process.pid, 41);
     assert_eq!(moved.with(NUMBER, 0).decode(), Err(DecodeError::Range));
 }
 
@@ -235,7 +238,7 @@ fn texts_come_from(bytes: &[u8], decoded: &Decoded) -> bool {
             let process = &record.process;
             [&process.executable, &process.arguments, &process.parent_executable, &process.cwd]
         }
-        Decoded::Tampering(Tampering { process, .. }) => {
+        Decoded::Tampering(Tampering { record: Record { process, .. }, .. }) => {
             [&process.executable, &process.arguments, &process.parent_executable, &process.cwd]
         }
         Decoded::FileCall(call) => [&call.path, &call.base, &call.second_path, &call.second_base],

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
@@ -22,6 +22,9 @@ use crate::node::{INIT, command};
 
 /// An emulated processor checks programs for half a minute, and on a busy machine for minutes.
 const DEADLINE: Duration = Duration::from_mins(10);
+
+/// Where an agent lives that runs in a pod.
+const CGROUP: &str = "MOAT_AGENT_CGROUP";
 
 /// Whose pins these agents leave to each other.
 pub fn instance() -> Instance {
@@ -63,7 +66,12 @@ enum Answer {
 pub fn run() -> Result<()> {
     let (records, _received) = mpsc::sync_channel(4096);
     let (held_in, held) = mpsc::sync_channel(64);
-    let config = DriverConfig { instance: Some(instance()), ..DriverConfig::default() };
+    let cgroup = std::env::var_os(CGROUP);
+    if let Some(cgroup) = &cgroup {
+        std::fs::write(Path::new(cgroup).join("cgroup.procs"), "0")?;
+    }
+    let config =
+        DriverConfig { in_pod: cgroup.is_some(), instance: Some(instance()), ..DriverConfig::default() };
     let mut driver = match Lsm::load(&config, Sink::new(records), held_in) {
         Ok(driver) => driver,
         Err(error) => return answer(&Answer::Failed(error.to_string())),
@@ -143,7 +151,16 @@ pub struct Agent {
 
 impl Agent {
     pub fn start() -> Result<Agent> {
-        let mut process = command(INIT).arg("agent").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        Agent::spawn(&mut command(INIT))
+    }
+
+    /// An agent in a container of its own, as if its cgroup's parent were that of its pod.
+    pub fn start_in_pod(cgroup: &Path) -> Result<Agent> {
+        Agent::spawn(command(INIT).env(CGROUP, cgroup))
+    }
+
+    fn spawn(command: &mut Command) -> Result<Agent> {
+        let mut process = command.arg("agent").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let orders = process.stdin.take().context("no standard input")?;
         let output = BufReader::new(process.stdout.take().context("no standard output")?);
         let (answered, answers) = mpsc::sync_channel(16);

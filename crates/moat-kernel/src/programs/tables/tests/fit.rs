@@ -6,6 +6,7 @@ use moat_event::{FileOperation, Severity};
 use moat_policy::model::FileException;
 
 use super::*;
+use crate::programs::tables::above::{ANY_PART, PART_SHIFT, directory_globs};
 
 fn named(name: &str, matcher: Matcher) -> EffectiveRule {
     EffectiveRule {
@@ -74,8 +75,8 @@ fn as_many_sets_of_parents_and_users_as_there_are_bits() {
             .collect::<Vec<_>>()
     };
     let tables = compile(parents(MAX_SETS)).unwrap();
-    let everyone = tables.texts.iter().find(|(_, text, _)| text == b"nginx").unwrap();
-    assert_eq!((everyone.0, everyone.2), (TextKind::ParentName, ListRef::mask(u64::MAX)));
+    let everyone = (NumberKind::AncestorName, text_hash(b"nginx"), ListRef::mask(u64::MAX));
+    assert!(tables.numbers.contains(&everyone));
     let (rule, what) = refused(parents(MAX_SETS + 1));
     assert_eq!(rule, "rule-64");
     assert!(what.contains("64") && what.contains("parents"), "{what}");
@@ -239,6 +240,67 @@ fn a_mapped_network_is_the_network_it_maps() {
     for text in ["", "10.0.0.0/33", "::/129", "ten", "10.0.0"] {
         assert!(parse_network(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn the_directories_that_only_wildcards_cover() {
+    for (glob, directories) in [
+        ("/srv/*/secret", &["/srv/*"][..]),
+        ("/srv/*/keys/*/secret", &["/srv/*", "/srv/*/keys", "/srv/*/keys/*"]),
+        // `/srv` is spelled out, and so is above by its name; the file itself is no directory.
+        ("/srv/data/*.key", &[]),
+        ("/srv/**", &[]),
+        ("/srv/**/*.key", &["/srv/**/*"]),
+        ("/srv/{a,b}/c", &["/srv/{a,b}"]),
+        // What lies between slashes within braces or classes is no directory of the whole.
+        ("/srv/{a/*,b}/c", &["/srv/{a/*,b}"]),
+        (r"/srv/\*/[a-z]/c", &[r"/srv/\*", r"/srv/\*/[a-z]"]),
+    ] {
+        assert_eq!(directory_globs(glob), directories, "{glob}");
+    }
+}
+
+/// Each part of each glob of a rule is an entry of its own, and the last number stands for all that follow.
+#[test]
+fn parts_of_globs_are_told_apart() {
+    let globs = |paths: &[&str]| {
+        let path_globs = paths.iter().map(ToString::to_string).collect();
+        process("globs", ProcessMatcher { path_globs, ..ProcessMatcher::default() })
+    };
+    let tables = compile(vec![globs(&["/opt/x"]), globs(&["/srv/*/a/b", "/var/*/c"])]).unwrap();
+    assert!(tables.needs & need::ABOVE_AUTOMATON != 0);
+    let entries = |part: u32| part << PART_SHIFT | 1;
+    for part in 1..=3 {
+        assert!(tables.lists.contains(&entries(part)), "{:x?}", tables.lists);
+    }
+    assert!(!tables.lists.contains(&entries(4)));
+    let many: Vec<String> = (0..200).map(|n| format!("/srv/*/{n}/x")).collect();
+    let tables =
+        compile(vec![globs(&["/opt/x"]), globs(&many.iter().map(String::as_str).collect::<Vec<_>>())])
+            .unwrap();
+    let last = tables.lists.iter().filter(|entry| *entry & 0xff_ffff == 1).max();
+    assert_eq!(last, Some(&entries(ANY_PART)));
+}
+
+#[test]
+fn only_globs_may_match_a_path_too_long_to_be_known() {
+    let matcher = |paths: &[&str], path_globs: &[&str]| ProcessMatcher {
+        paths: paths.iter().map(ToString::to_string).collect(),
+        path_globs: path_globs.iter().map(ToString::to_string).collect(),
+        ..ProcessMatcher::default()
+    };
+    let rules = [
+        matcher(&["/bin/sh"], &[]),
+        matcher(&[], &["/a/**"]),
+        matcher(&[], &["/b/*/c"]),
+        matcher(&[], &["/c"]),
+    ];
+    let rules =
+        rules.into_iter().enumerate().map(|(n, matcher)| process(&format!("rule-{n}"), matcher)).collect();
+    let tables = compile(rules).unwrap();
+    let Span { offset, count } = tables.unplaced_programs;
+    assert_eq!(tables.lists[offset as usize..][..count as usize], [1, 2]);
+    assert_eq!(tables.unplaced_files, Span::default());
 }
 
 #[test]

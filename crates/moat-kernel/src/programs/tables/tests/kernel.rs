@@ -10,7 +10,7 @@ use moat_policy::capabilities::capability_number;
 use moat_policy::{Activity, applet};
 
 use super::super::*;
-use crate::programs::layout::{address_key, number_key, prefix_key, text_key};
+use crate::programs::layout::{address_key, number_key, prefix_key, text_hash, text_key};
 
 const PROFILE: u32 = 0x0102_0304;
 /// Ancestors that `ancestor_sets` looks at.
@@ -298,13 +298,18 @@ impl<'a> Kernel<'a> {
         for path in ancestors.iter().take(ANCESTORS) {
             let name = path.rsplit(|byte| *byte == b'/').next().unwrap();
             if self.tables.needs & need::PARENT != 0 {
-                sets |= mask(&self.text(TextKind::ParentName, name));
+                sets |= self.ancestor(NumberKind::AncestorName, name);
             }
             if self.tables.needs & need::PARENT_PATH != 0 {
-                sets |= mask(&self.text(TextKind::ParentPath, path));
+                sets |= self.ancestor(NumberKind::AncestorPath, path);
             }
         }
         sets
+    }
+
+    /// `program_sets`.
+    fn ancestor(&self, kind: NumberKind, text: &[u8]) -> u64 {
+        self.numbers.get(number_key(PROFILE, kind, text_hash(text)).as_slice()).map_or(0, mask)
     }
 
     /// Every automaton of a kind over `input`: the bits of what matched on the way, or, without `bits`, the
