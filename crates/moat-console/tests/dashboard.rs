@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use moat_console::{Config, Tls};
+use moat_console::notify::Egress;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
@@ -49,9 +50,10 @@ async fn people_find_their_way_through_the_dashboard() -> Result<()> {
         state: state.path().to_path_buf(),
         store: None,
         tls: Tls::Off,
+        egress: Egress::default(),
     };
     let console = moat_console::start(config, cancel.clone()).await?;
-    let url = format!("http://{}", console.listen);
+    let url = console.url.clone();
     let link = console.setup_link.clone().context("a new console has a link to set it up")?;
     let stage = Stage::open(console.console.store().clone()).await?;
 
