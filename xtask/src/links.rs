@@ -31,7 +31,7 @@ fn collect(folder: &Path, documents: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        if kind.is_dir() && !name.starts_with('.') && name != "target" {
+        if kind.is_dir() && !name.starts_with('.') && !["node_modules", "target"].contains(&name) {
             collect(&path, documents)?;
         } else if kind.is_file() && path.extension() == Some(OsStr::new("md")) {
             documents.push(path);

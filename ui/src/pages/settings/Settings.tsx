@@ -6,13 +6,12 @@ import { Page } from "../../components/Page";
 import { Empty } from "../../components/states";
 import { ApiTokens } from "./ApiTokens";
 import { General } from "./General";
-import { Oidc } from "./Oidc";
 import { Retention } from "./Retention";
 import { Users } from "./Users";
 
 const TABS = [
   ["users", "Users", Users], ["tokens", "API tokens", ApiTokens], ["retention", "Retention", Retention],
-  ["oidc", "Single sign-on", Oidc], ["general", "General", General],
+  ["general", "General", General],
 ] as const;
 
 export default function Settings() {

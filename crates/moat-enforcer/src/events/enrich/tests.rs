@@ -112,16 +112,17 @@ fn enriched(record: Record, likeness: Likeness) -> Vec<Enriched> {
 }
 
 fn one(record: Record) -> Enriched {
-    let mut enriched = enriched(record.clone(), Likeness::Identical);
+    let kept = record.clone();
+    let mut enriched = enriched(record, Likeness::Identical);
     assert_eq!(enriched.len(), 1);
     let told = enriched.remove(0);
     // What is kept of it is judged like the act itself, as far as it is kept.
-    if record.process.arguments_truncated {
+    if kept.process.arguments_truncated {
         return told;
     }
-    let parent = [record.process.parent_executable.as_slice()];
+    let parent = [kept.process.parent_executable.as_slice()];
     let attempt = moat_policy::Attempt::of(&told.event).unwrap();
-    attempt.judged(|judged| assert_eq!(Some(*judged), activity(&record, &parent)));
+    attempt.judged(|judged| assert_eq!(Some(*judged), activity(&kept, &parent)));
     told
 }
 
