@@ -19,9 +19,11 @@ if [ "$(uname -m)" = x86_64 ]; then
     packages+=(binutils cpio qemu-system-x86 xz-utils)
 fi
 
-# to build the dashboard; Debian 12's own Node.js is too old for its tools
-if ! scripts/node-is-here.sh && [ "$(. /etc/os-release && echo "${VERSION_ID%%.*}" 2>/dev/null || true)" -ge 13 ]; then
-    packages+=(nodejs npm)
+# to build the dashboard and to look at it with a real browser; Debian 12's own Node.js is too old for its tools
+if scripts/node-is-here.sh; then
+    packages+=(chromium)
+elif [ "$(. /etc/os-release && echo "${VERSION_ID%%.*}" 2>/dev/null || true)" -ge 13 ]; then
+    packages+=(nodejs npm chromium)
 fi
 
 complain() {

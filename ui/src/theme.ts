@@ -25,8 +25,10 @@ export const theme = createTheme({
   autoContrast: true,
   respectReducedMotion: true,
   components: {
+    Alert: { defaultProps: { closeButtonLabel: "Close" } },
     Badge: { defaultProps: { radius: "sm", variant: "light", tt: "none" } },
     Button: { defaultProps: { size: "sm" } },
+    Notification: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
     Tooltip: { defaultProps: { openDelay: 250, withArrow: true } },
     Modal: {
       defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.4 } },
@@ -47,6 +49,7 @@ export const variables: CSSVariablesResolver = () => ({
   light: {
     "--mantine-color-body": "#f4f6f7",
     "--mantine-color-dimmed": "#55656d",
+    "--mantine-color-green-light-color": "#145c34",
     "--moat-surface": "#ffffff",
     "--moat-sunken": "#eef2f4",
     "--moat-border": "#dde4e7",

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use moat_console::{Config, Tls};
-use moat_console::notify::Egress;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
@@ -43,15 +42,11 @@ async fn people_find_their_way_through_the_dashboard() -> Result<()> {
     }
     let state = tempfile::tempdir()?;
     let cancel = CancellationToken::new();
-    let config = Config {
-        listen: "127.0.0.1:0".parse()?,
-        gateway: "127.0.0.1:0".parse()?,
-        names: vec!["localhost".to_owned()],
-        state: state.path().to_path_buf(),
-        store: None,
-        tls: Tls::Off,
-        egress: Egress::default(),
-    };
+    let mut config = Config::new(state.path().to_path_buf());
+    config.listen = "127.0.0.1:0".parse()?;
+    config.gateway = "127.0.0.1:0".parse()?;
+    config.names = vec!["localhost".to_owned()];
+    config.tls = Tls::Off;
     let console = moat_console::start(config, cancel.clone()).await?;
     let url = console.url.clone();
     let link = console.setup_link.clone().context("a new console has a link to set it up")?;

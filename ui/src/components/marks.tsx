@@ -54,7 +54,7 @@ export function ActionMark({ action }: { action: string }) {
   const acted = !action.startsWith("Would") && action !== "Alerted";
   return (
     <Badge leftSection={icon} variant={acted ? "light" : "outline"} color={acted ? "water" : "gray"} tt="none" fw={600}
-      style={{ verticalAlign: "middle", color: acted ? "var(--moat-accent)" : "var(--mantine-color-dimmed)", borderStyle: action.startsWith("Would") ? "dashed" : undefined }}>
+      style={{ verticalAlign: "middle", color: acted ? undefined : "var(--mantine-color-dimmed)", borderStyle: action.startsWith("Would") ? "dashed" : undefined }}>
       {words}
     </Badge>
   );

@@ -84,7 +84,7 @@ export default function Audit() {
             <Fact label="When"><Time at={chosen.at} /></Fact>
             <Fact label="Who">{printable(chosen.actor)} ({chosen.role}), from {printable(chosen.sourceAddress)}</Fact>
             <Fact label="What">{printable(`${chosen.action} ${chosen.resource} ${chosen.name}`)}</Fact>
-            <Fact label="In detail"><Code block fz={12}>{JSON.stringify(chosen.detail, null, 2).split("\n").map(printable).join("\n")}</Code></Fact>
+            <Fact label="In detail"><Code block fz={12} tabIndex={0}>{JSON.stringify(chosen.detail, null, 2).split("\n").map(printable).join("\n")}</Code></Fact>
             <Fact label="Hash of the entry before"><Foreign mono wrap text={chosen.previousHash} /></Fact>
             <Fact label="Hash of this entry"><Foreign mono wrap text={chosen.hash} /></Fact>
           </Stack>

@@ -42,7 +42,7 @@ function NewToken({ close }: { close: () => void }) {
       <Stack>
         <Secret secret={make.data.secret} about="Put this into a file on the node that only root may read." />
         <Text size="sm">Then start the enforcer there:</Text>
-        <Code block>{`moat up --no-console \\\n  --console ${window.location.hostname}:8441 \\\n  --enrolment-token-file /etc/moat/enrolment-token`}</Code>
+        <Code block tabIndex={0}>{`moat up --no-console \\\n  --console ${window.location.hostname}:8441 \\\n  --enrolment-token-file /etc/moat/enrolment-token`}</Code>
         <Group justify="flex-end"><Button onClick={close}>Done</Button></Group>
       </Stack>
     );

@@ -88,7 +88,7 @@ function Story({ detail }: { detail: EventDetail }) {
             <ActionIcon variant="subtle" color="gray" aria-label="Copy the event as JSON"
               onClick={() => void navigator.clipboard.writeText(JSON.stringify(event))}><IconCopy size={16} /></ActionIcon>
           </Tooltip>}>
-          <Code block fz={12}>{printableJson(event)}</Code>
+          <Code block fz={12} tabIndex={0}>{printableJson(event)}</Code>
         </Section>
       </Stack>
     </ScrollArea>
@@ -192,7 +192,7 @@ function Decision({ detail }: { detail: EventDetail }) {
               {open ? "Hide the rule" : "Show the rule"}
             </button>
           </Text>
-          {open && <Code block fz={12}>{stringify(detail.rule.definition, { lineWidth: 0 })}</Code>}
+          {open && <Code block fz={12} tabIndex={0}>{stringify(detail.rule.definition, { lineWidth: 0 })}</Code>}
         </>
       ) : <Text size="xs" c="dimmed">The console has no such rule now: it was changed since, or is a file on the node.</Text>}
     </Stack>

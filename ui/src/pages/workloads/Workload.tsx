@@ -123,7 +123,7 @@ function Rule({ rule, place }: { rule: EffectiveRule; place: number }) {
           <Text size="sm" c="dimmed" style={{ overflowWrap: "anywhere" }}>on {printable(holding.node)}: {printable(holding.reasons.join("; "))}</Text>
         </Group>
       ))}
-      {open && <Code block mt={10} ml={40} fz={12}>{stringify(rule.definition, { lineWidth: 0 })}</Code>}
+      {open && <Code block mt={10} ml={40} fz={12} tabIndex={0}>{stringify(rule.definition, { lineWidth: 0 })}</Code>}
     </li>
   );
 }
