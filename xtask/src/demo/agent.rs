@@ -1,6 +1,7 @@
 //! `moat up` as a child of the demo or of the benchmark, asked and listened to over its control socket.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -59,7 +60,9 @@ impl Agent {
         let (control, events_file) = (at("control.sock"), at("events.jsonl"));
         // A file of an earlier run would be written on.
         File::create(&events_file)?;
-        let log = File::create(at("moat.log"))?;
+        // The console prints into it how to become its administrator.
+        let log =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(at("moat.log"))?;
         let program = built(programs, "moat")?;
         let mut child = Command::new(&program)
             .args(["up", "--runtime", "containerd", "--socket"])
@@ -98,6 +101,12 @@ impl Agent {
         });
         serving.await.with_context(|| format!("moat up does not serve {}", control.display()))??;
         Ok(Agent { child, program, control, log: at("moat.log"), policies: at("policies"), events_file })
+    }
+
+    /// The link by which the console's first administrator comes in; `None` where there is no console.
+    pub fn console_link(&self) -> Option<String> {
+        let log = fs::read_to_string(&self.log).ok()?;
+        log.split_whitespace().find(|word| word.contains("/setup#")).map(str::to_owned)
     }
 
     /// What happens from now on.

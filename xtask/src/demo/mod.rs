@@ -254,6 +254,12 @@ impl Demo {
         let show = |path: &Path| path.display().to_string();
         let socket = self.stage.containerd().socket();
         terminal::heading("Moat stays up until Ctrl-C. Meanwhile:");
+        if let Some(link) = self.agent.console_link() {
+            terminal::aspect(
+                "dashboard",
+                &format!("{link} (its certificate is its own, which a browser asks about)"),
+            );
+        }
         for (name, text) in [
             ("policies", format!("change the files in {}", show(&self.agent.policies))),
             ("events", format!("tail -f {}", show(&self.agent.events_file))),
