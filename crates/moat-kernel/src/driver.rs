@@ -14,6 +14,10 @@ pub trait Driver: Send {
     /// complete set still holds.
     fn apply(&mut self, scope: &ContainerScope, rules: &Arc<RuleSet>) -> Result<(), ApplyError>;
 
+    /// [`Driver::apply`] will be asked for these, one after the other: what can be done for all of them at once is
+    /// done now. Nothing is in force by that, and what fails here fails again there, where it is told.
+    fn prepare(&mut self, _soon: &[(ContainerScope, Arc<RuleSet>)]) {}
+
     /// The container is known and nothing selects it: its held starts go on.
     fn dismiss(&mut self, scope: &ContainerScope) -> Result<(), ApplyError>;
 

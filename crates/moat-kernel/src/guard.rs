@@ -77,6 +77,10 @@ impl Guard {
 }
 
 impl Driver for Guard {
+    fn prepare(&mut self, soon: &[(ContainerScope, Arc<RuleSet>)]) {
+        self.programs.prepare(soon);
+    }
+
     fn apply(&mut self, scope: &ContainerScope, rules: &Arc<RuleSet>) -> Result<(), ApplyError> {
         self.put(scope, Some(rules))
     }

@@ -89,6 +89,10 @@ impl Lsm {
 }
 
 impl Driver for Lsm {
+    fn prepare(&mut self, soon: &[(ContainerScope, Arc<RuleSet>)]) {
+        self.programs.prepare(soon);
+    }
+
     fn apply(&mut self, scope: &ContainerScope, rules: &Arc<RuleSet>) -> Result<(), ApplyError> {
         self.put(scope, Some(rules))
     }

@@ -27,6 +27,8 @@ use crate::runtime::{Container, Source};
 /// What the thread can be told.
 #[derive(Debug)]
 pub enum Order {
+    /// These will be settled next.
+    Prepare(Vec<Settle>),
     Settle(Settle),
     /// Let what is held there go on; no container of that cgroup is known.
     Dismiss(ContainerScope),
@@ -55,6 +57,7 @@ pub struct Settle {
 /// What became of an [`Order`].
 #[derive(Debug)]
 pub enum Answer {
+    Prepared,
     Settled {
         cgroup: u64,
         /// The rules in force now, none of them where nothing selects the container.
@@ -126,6 +129,10 @@ impl State {
     fn run(mut self, orders: &Receiver<Order>, answers: &mpsc::Sender<Answer>) {
         while let Ok(order) = orders.recv() {
             let answer = match order {
+                Order::Prepare(soon) => {
+                    self.prepare(&soon);
+                    Answer::Prepared
+                }
                 Order::Settle(settle) => {
                     let cgroup = settle.scope.cgroup;
                     let result = self.settle(&settle);
@@ -150,6 +157,20 @@ impl State {
                 break;
             }
         }
+    }
+
+    /// Tells the driver what it will be asked for. What is wrong with it is found and told when it is settled.
+    fn prepare(&mut self, soon: &[Settle]) {
+        let mut changes = Vec::with_capacity(soon.len());
+        for order in soon {
+            let last = self.in_force.get(&order.scope.cgroup).map(|rules| rules.hash.clone());
+            if let Ok(rules) = self.rules(order)
+                && last.as_ref() != Some(&rules.hash)
+            {
+                changes.push((order.scope.clone(), rules));
+            }
+        }
+        self.driver.prepare(&changes);
     }
 
     fn settle(&mut self, order: &Settle) -> Result<Arc<RuleSet>, ApplyError> {

@@ -29,6 +29,8 @@ use crate::runtime::{Change, Container, Hint, RESOLVE_DEADLINE, RuntimeId, Sourc
 
 /// How often losses are compared and failures are looked at again.
 const TICK: Duration = Duration::from_secs(1);
+/// How many containers' rules are prepared at a time. A held start waits meanwhile: some tens of milliseconds.
+const PREPARED: usize = 16;
 /// How long to wait before a runtime that does not know a held start is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -83,6 +85,8 @@ struct Work {
     unknown: BTreeMap<u64, ContainerScope>,
     gone: BTreeSet<u64>,
     changed: BTreeSet<u64>,
+    /// How many of the first that changed the driver has been told of.
+    prepared: usize,
     count_losses: bool,
 }
 
@@ -196,11 +200,19 @@ impl Manager {
         if let Some(cgroup) = self.work.gone.pop_first() {
             return Some(Order::Release { cgroup });
         }
+        if self.work.prepared == 0 && self.work.changed.len() > 1 {
+            let first = self.work.changed.iter().take(PREPARED);
+            let soon: Vec<_> = first.filter_map(|cgroup| self.settlement(*cgroup, false)).collect();
+            self.work.prepared = PREPARED;
+            return Some(Order::Prepare(soon));
+        }
         while let Some(cgroup) = self.work.changed.pop_first() {
+            self.work.prepared = self.work.prepared.saturating_sub(1);
             if let Some(order) = self.settle(cgroup, false) {
                 return Some(order);
             }
         }
+        self.work.prepared = 0;
         if !self.forgotten && self.unheard.is_empty() && self.unreachable.is_empty() {
             self.forgotten = true;
             return Some(Order::ForgetOthers {
@@ -211,15 +223,19 @@ impl Manager {
     }
 
     fn settle(&self, cgroup: u64, force: bool) -> Option<Order> {
+        self.settlement(cgroup, force).map(Order::Settle)
+    }
+
+    fn settlement(&self, cgroup: u64, force: bool) -> Option<Settle> {
         let known = self.inventory.get(cgroup)?;
-        Some(Order::Settle(Settle {
+        Some(Settle {
             scope: known.scope.clone(),
             source: self.sources.get(known.source).map(Arc::clone)?,
             container: Arc::clone(&known.container),
             quarantine: known.quarantine.clone(),
             policies: Arc::clone(&self.policies),
             force,
-        }))
+        })
     }
 
     fn answered(&mut self, answer: Answer) {
@@ -252,7 +268,7 @@ impl Manager {
                     tracing::error!(cgroup, %error, "a held start could not be let go");
                 }
             }
-            Answer::Released | Answer::Forgotten => {}
+            Answer::Prepared | Answer::Released | Answer::Forgotten => {}
             Answer::Losses(losses) => self.losses = self.journal.report_losses(&losses),
         }
     }
@@ -424,6 +440,7 @@ impl Manager {
 
     fn take_policies(&mut self, policies: Arc<Policies>) {
         self.policies = policies;
+        self.work.prepared = 0;
         self.work.changed.extend(self.inventory.iter().map(|(cgroup, _)| cgroup));
     }
 

@@ -256,6 +256,20 @@ impl Programs {
         Arc::clone(&self.tasks)
     }
 
+    /// Writes the tables of all these at once; they wait for [`Programs::put`], or for the next call of this.
+    pub fn prepare(&mut self, soon: &[(ContainerScope, Arc<RuleSet>)]) {
+        let mut wanted = Vec::with_capacity(soon.len());
+        for (scope, rules) in soon {
+            // A container that has ended meanwhile is told of when its rules are to be put in force.
+            if let (false, Ok(users)) =
+                (rules.rules.is_empty(), users::read(Path::new("/proc"), scope.init_pid))
+            {
+                wanted.push((self.symlinks.follow(rules, scope.init_pid), users));
+            }
+        }
+        self.profiles.prepare(&wanted);
+    }
+
     /// Puts `rules` in force; `before` runs when the tables are in the kernel and nothing is judged by them yet.
     pub fn put(
         &mut self,

@@ -40,6 +40,8 @@ pub(super) struct Profiles {
     /// As many rules as programs can go through, where there is a limit.
     longest_loop: Option<usize>,
     known: HashMap<Key, Arc<Profile>>,
+    /// Written for containers that come to use them soon.
+    prepared: Vec<Arc<Profile>>,
     next: u32,
     /// To the thread that takes unused profiles away, so that no container's rules wait for that.
     unused: Option<SyncSender<Unused>>,
@@ -75,6 +77,12 @@ struct Maps {
 struct Key {
     hash: String,
     users: Users,
+}
+
+impl Key {
+    fn new(rules: &RuleSet, users: &Users) -> Key {
+        Key { hash: rules.hash.clone(), users: users.clone() }
+    }
 }
 
 /// One profile in force; the tables are kept as the list of what to take away.
@@ -201,7 +209,16 @@ impl Profiles {
         })?;
         let (unused, eraser) = (Some(unused), Some(eraser));
         let longest_loop = loaded.longest_loop();
-        Ok(Profiles { maps, programs, longest_loop, known: HashMap::new(), next: first, unused, eraser })
+        Ok(Profiles {
+            maps,
+            programs,
+            longest_loop,
+            known: HashMap::new(),
+            prepared: Vec::new(),
+            next: first,
+            unused,
+            eraser,
+        })
     }
 
     /// Takes away what an agent before us has written, but for the profiles that are `in_force`.
@@ -211,12 +228,50 @@ impl Profiles {
         }
     }
 
+    /// Writes the profiles of all these rules at once, which takes hardly longer than one: the kernel's waits are the
+    /// same for all. They stay until [`Profiles::put`] has given them out, or until the next call.
+    pub fn prepare(&mut self, wanted: &[(Arc<RuleSet>, Users)]) {
+        self.prepared.clear();
+        let mut new: HashMap<Key, Profile> = HashMap::new();
+        for (rules, users) in wanted {
+            let key = Key::new(rules, users);
+            if !self.known.contains_key(&key)
+                && !new.contains_key(&key)
+                && let Ok(profile) = self.compile(rules, users)
+            {
+                new.insert(key, profile);
+            }
+        }
+        if self.maps.write(new.values()).is_err() {
+            // Some of it may fit: that is found out, and told, one by one.
+            self.maps.erase(new.values());
+            return;
+        }
+        for (key, profile) in new {
+            let profile = Arc::new(profile);
+            self.prepared.push(Arc::clone(&profile));
+            self.known.insert(key, profile);
+        }
+    }
+
     /// The profile of these rules, written to the kernel unless it is there already.
     pub fn put(&mut self, rules: &Arc<RuleSet>, users: &Users) -> Result<Arc<Profile>, ApplyError> {
-        let key = Key { hash: rules.hash.clone(), users: users.clone() };
+        let key = Key::new(rules, users);
         if let Some(profile) = self.known.get(&key) {
+            self.prepared.retain(|prepared| !Arc::ptr_eq(prepared, profile));
             return Ok(Arc::clone(profile));
         }
+        let profile = self.compile(rules, users)?;
+        if let Err(error) = self.maps.write([&profile]) {
+            self.maps.erase([&profile]);
+            return Err(full(rules, &error));
+        }
+        let profile = Arc::new(profile);
+        self.known.insert(key, Arc::clone(&profile));
+        Ok(profile)
+    }
+
+    fn compile(&mut self, rules: &Arc<RuleSet>, users: &Users) -> Result<Profile, ApplyError> {
         if let (Some(longest), Some(rule)) = (self.longest_loop, rules.rules.first())
             && rules.rules.len() > longest
         {
@@ -235,12 +290,6 @@ impl Profiles {
         programs.retain(|program| self.programs.contains(program));
         let profile = Profile { id: self.next, index: Arc::new(index), programs, tables, watched };
         self.next = next_id(self.next);
-        if let Err(error) = self.maps.write(&profile) {
-            self.maps.erase([&profile]);
-            return Err(full(rules, &error));
-        }
-        let profile = Arc::new(profile);
-        self.known.insert(key, Arc::clone(&profile));
         Ok(profile)
     }
 
@@ -322,27 +371,40 @@ impl Maps {
         }
     }
 
-    fn write(&self, profile: &Profile) -> Result<(), libbpf_rs::Error> {
-        let (id, tables) = (profile.id, &profile.tables);
-        let any = MapFlags::ANY;
-        let outer = id.to_ne_bytes();
-
-        let mut groups = Groups::default();
-        let mut arrays: Vec<Change<'_>> = vec![
-            Box::new(|| {
+    /// Writes profiles, their arrays first and all at once.
+    fn write<'a>(
+        &'a self,
+        profiles: impl IntoIterator<Item = &'a Profile>,
+    ) -> Result<(), libbpf_rs::Error> {
+        let mut arrays: Vec<Change<'_>> = Vec::new();
+        let mut numbered = Vec::new();
+        for profile in profiles {
+            let (outer, tables) = (profile.id.to_ne_bytes(), &profile.tables);
+            let mut groups = Groups::default();
+            arrays.push(Box::new(move || {
                 let rules: Vec<[u8; 40]> = tables.rules.iter().map(super::tables::Rule::bytes).collect();
                 put_array(&self.rules, &outer, "moat_rules", &rules)
-            }),
-            Box::new(|| put_array(&self.rule_lists, &outer, "moat_lists", &rows(&tables.lists))),
-        ];
-        for (kind, automaton) in &tables.automata {
-            let key = automaton_key(id, *kind, groups.next(*kind));
-            self.automata.update(&key, &automaton.header, any)?;
-            arrays.push(Box::new(move || {
-                put_array(&self.automaton_tables, &key, "moat_automaton", &rows(&automaton.words))
             }));
+            arrays.push(Box::new(move || {
+                put_array(&self.rule_lists, &outer, "moat_lists", &rows(&tables.lists))
+            }));
+            for (kind, automaton) in &tables.automata {
+                let key = automaton_key(profile.id, *kind, groups.next(*kind));
+                self.automata.update(&key, &automaton.header, MapFlags::ANY)?;
+                arrays.push(Box::new(move || {
+                    put_array(&self.automaton_tables, &key, "moat_automaton", &rows(&automaton.words))
+                }));
+            }
+            numbered.push((profile, groups));
         }
         together(arrays)?;
+        numbered.into_iter().try_for_each(|(profile, groups)| self.write_rows(profile, groups))
+    }
+
+    /// Writes what needs no waiting, the head last.
+    fn write_rows(&self, profile: &Profile, groups: Groups) -> Result<(), libbpf_rs::Error> {
+        let (id, tables) = (profile.id, &profile.tables);
+        let any = MapFlags::ANY;
         for (kind, text, list) in &tables.texts {
             let key = text_key(id, *kind, text);
             for texts in self.texts_by(&key) {
@@ -358,7 +420,7 @@ impl Maps {
         for (network, list) in &tables.addresses {
             self.addresses.update(&layout::address_key(id, network), &list.bytes(), any)?;
         }
-        self.heads.update(&outer, &head(tables, groups, &profile.watched), any)
+        self.heads.update(&id.to_ne_bytes(), &head(tables, groups, &profile.watched), any)
     }
 
     /// The map whose keys have this length.

@@ -44,6 +44,32 @@ fn arguments_decide_before_the_first_instruction() {
 }
 
 #[test]
+fn what_is_prepared_is_not_in_force_and_does_not_stay() {
+    let Some(mut node) = Node::start() else { return };
+    let (running, scope) = node.container("prepared", Vec::new());
+    let touch = ProcessMatcher { names: vec![String::from("touch")], ..ProcessMatcher::default() };
+    let rules = rule_set(vec![rule("no-touch", RuleAction::Block, process(touch))]);
+
+    node.guard.prepare(&[(scope.clone(), Arc::clone(&rules)), (scope.clone(), Arc::clone(&rules))]);
+    assert_eq!(node.guard.profiles(), 1, "equal rules are written once");
+    let before = running.exec(&["/opt/touch", "/tmp/before"]).unwrap();
+    assert!(before.status.success(), "{}", text(&before));
+
+    node.guard.apply(&scope, &rules).unwrap();
+    assert_eq!(node.guard.profiles(), 1, "what was prepared is what is used");
+    let after = running.exec(&["/opt/touch", "/tmp/after"]).unwrap();
+    assert!(!after.status.success(), "{}", text(&after));
+    assert_eq!(text(&running.exec(&["/bin/ls", "/tmp"]).unwrap()), "before\n");
+
+    node.guard.dismiss(&scope).unwrap();
+    assert_eq!(node.guard.profiles(), 0, "what was given out is prepared no longer");
+    node.guard.prepare(&[(scope.clone(), rules)]);
+    node.guard.prepare(&[]);
+    node.guard.dismiss(&scope).unwrap();
+    assert_eq!(node.guard.profiles(), 0, "what nobody asked for is gone");
+}
+
+#[test]
 fn a_denied_entrypoint_never_runs() {
     let Some(mut node) = Node::start() else { return };
     let touch = ProcessMatcher { names: vec![String::from("touch")], ..ProcessMatcher::default() };

@@ -14,6 +14,11 @@ struct Asked(Arc<Mutex<Vec<String>>>);
 
 /// Refuses rule sets that hold a rule named `too-large`.
 impl Driver for Asked {
+    fn prepare(&mut self, soon: &[(ContainerScope, Arc<RuleSet>)]) {
+        let cgroups: Vec<_> = soon.iter().map(|(scope, _)| scope.cgroup.to_string()).collect();
+        self.note(format!("prepare {}", cgroups.join(",")));
+    }
+
     fn apply(&mut self, scope: &ContainerScope, rules: &Arc<RuleSet>) -> Result<(), ApplyError> {
         if let Some(rule) = rules.rules.iter().find(|rule| &*rule.rule == "too-large") {
             return Err(ApplyError::DoesNotFit {
@@ -131,6 +136,24 @@ async fn what_is_in_force_already_is_not_applied_again_unless_a_start_is_held() 
     // Nothing selects it any more.
     thread.settle(settle(7, "web", &policies(3, &[]))).await.unwrap();
     assert_eq!(thread.asked.take(), ["dismiss 7"]);
+    thread.enforcement.finish();
+}
+
+#[tokio::test]
+async fn only_what_will_change_is_prepared() {
+    let mut thread = Thread::start();
+    let first = policies(1, &[("a", "web"), ("b", "db")]);
+    thread.settle(settle(7, "web", &first)).await.unwrap();
+    thread.settle(settle(8, "db", &first)).await.unwrap();
+    thread.asked.take();
+    let second = policies(2, &[("a", "web"), ("c", "db")]);
+    let soon = [(7, "web"), (8, "db"), (9, "web")].map(|(cgroup, app)| settle(cgroup, app, &second));
+    assert!(thread.enforcement.give(Order::Prepare(soon.into())));
+    assert!(matches!(thread.enforcement.answers.recv().await, Some(Answer::Prepared)));
+    assert_eq!(thread.asked.take(), ["prepare 8,9"]);
+    // It is a beginning only: each still has to be settled, and gets what it was prepared for.
+    thread.settle(settle(8, "db", &second)).await.unwrap();
+    assert_eq!(thread.asked.take(), ["apply 8 2 c"]);
     thread.enforcement.finish();
 }
 
