@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use moat_kernel::{Capabilities, Driver, Held, Instance, Sink};
+use moat_kernel::{Capabilities, Driver, Held, Instance, Observation, Sink};
 use moat_wire::control::{ListenError, Listener};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
@@ -21,6 +21,7 @@ use crate::control::{Control, Probed};
 use crate::events::output::{self, Output};
 use crate::events::pipeline::{self, Pipeline};
 use crate::events::{Directory, Journal};
+use crate::observations::{self, Observed};
 use crate::policies::{Generations, WatchError, Watcher};
 use crate::response::{self, Responder};
 use crate::runtime::cgroup::{CgroupError, Hierarchy};
@@ -78,13 +79,14 @@ impl std::fmt::Debug for Loaded {
 }
 
 /// Runs until `cancel`, or until a part fails. What a driver has pinned stays in force, unless `release` was cancelled
-/// too. `load` loads the driver that puts its records into the sink
+/// too. `load` loads the driver that puts its records into the sink, what it observes into the other, where there is one,
 /// and announces container starts that wait.
 pub async fn run(
     config: Config,
     load: impl FnOnce(
         &Hierarchy,
         Sink,
+        Option<Sink<Observation>>,
         SyncSender<Held>,
     ) -> Result<Loaded, Box<dyn std::error::Error + Send + Sync>>
     + Send
@@ -124,9 +126,18 @@ pub async fn run(
     let pipeline = Pipeline { directory: Arc::clone(&directory), journal: Arc::clone(&journal), responses };
     let pipeline = pipeline.start(queued)?;
 
+    let (observing, observed) = if config.observes() {
+        let (observations, queued) = sync_channel(observations::QUEUE);
+        let observed = Observed::start(queued, Arc::clone(&directory), Arc::clone(&journal))?;
+        (Some(Sink::new(observations)), Some(observed))
+    } else {
+        (None, None)
+    };
+    let (summing, observed) = observed.unzip();
+
     let (announce, announced) = sync_channel(HELD);
     let place = hierarchy.clone();
-    let loaded = spawn_blocking(move || load(&place, Sink::new(records), announce)).await?;
+    let loaded = spawn_blocking(move || load(&place, Sink::new(records), observing, announce)).await?;
     let Loaded { driver, name, probe } = loaded.map_err(RunError::Driver)?;
     let held = forward(announced)?;
     let inherited = driver.inherited();
@@ -162,6 +173,7 @@ pub async fn run(
         policies: policies.clone(),
         settled: is_settled,
         journal: Arc::downgrade(&journal),
+        observed: observed.clone(),
     };
     let inputs = Inputs { changes, held, policies, quarantines, queries };
     let responder = Responder { directory, journal: Arc::clone(&journal), quarantine };
@@ -203,6 +215,10 @@ pub async fn run(
 
     // With the driver, its sinks are gone: the pipeline passes on what it has, and ends.
     join(pipeline).await;
+    if let (Some(summing), Some(observed)) = (summing, observed) {
+        join(summing).await;
+        observed.end();
+    }
     drop(journal);
     if let Some(spooling) = spooling {
         join(spooling).await;

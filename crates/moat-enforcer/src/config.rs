@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
 
 use crate::driver::Choice;
 use crate::events::output::Target;
@@ -59,6 +60,11 @@ pub struct Config {
     #[arg(long, value_name = "MEBIBYTES", env = "MOAT_SPOOL", default_value_t = 256)]
     pub spool: u64,
 
+    /// Do not tell the console what containers run and connect to beyond what rules speak of. Arguments of programs are
+    /// told with it, and may hold secrets.
+    #[arg(long, env = "MOAT_NO_OBSERVE", value_parser = FalseyValueParser::new())]
+    pub no_observe: bool,
+
     /// Name of this node in events; its host name where absent.
     #[arg(long, env = "MOAT_NODE")]
     pub node: Option<String>,
@@ -75,6 +81,11 @@ pub struct Config {
 impl Config {
     pub fn control(&self) -> PathBuf {
         self.control.clone().unwrap_or_else(|| self.state.join("control.sock"))
+    }
+
+    /// Whether what containers do is told to a console.
+    pub fn observes(&self) -> bool {
+        self.console.is_some() && !self.no_observe
     }
 
     pub fn node(&self) -> String {

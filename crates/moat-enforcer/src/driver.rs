@@ -7,7 +7,7 @@ use std::sync::mpsc::SyncSender;
 use clap::ValueEnum;
 use moat_kernel::guard::Guard;
 use moat_kernel::lsm::Lsm;
-use moat_kernel::{DriverConfig, Held, Instance, Sink};
+use moat_kernel::{DriverConfig, Held, Instance, Observation, Sink};
 
 use crate::agent::Loaded;
 use crate::runtime::cgroup::{Hierarchy, Layout};
@@ -23,13 +23,15 @@ pub enum Choice {
     Guard,
 }
 
-/// Loads the driver. What it pins is `instance`'s.
+/// Loads the driver. What it pins is `instance`'s; it observes what containers do where there are `observations` to
+/// put it.
 pub fn load_driver(
     choice: Choice,
     hierarchy: &Hierarchy,
     oci_runtimes: &[String],
     instance: Instance,
     sink: Sink,
+    observations: Option<Sink<Observation>>,
     held: SyncSender<Held>,
 ) -> Result<Loaded, Box<dyn Error + Send + Sync>> {
     let v1_controller = match hierarchy.layout() {
@@ -40,8 +42,13 @@ pub fn load_driver(
     };
     // Set in every container of a pod.
     let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-    let mut config =
-        DriverConfig { v1_controller, in_pod, instance: Some(instance), ..DriverConfig::default() };
+    let mut config = DriverConfig {
+        v1_controller,
+        in_pod,
+        instance: Some(instance),
+        observations,
+        ..DriverConfig::default()
+    };
     if !oci_runtimes.is_empty() {
         config.oci_runtimes = oci_runtimes.to_vec();
     }

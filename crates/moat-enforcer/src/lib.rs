@@ -16,6 +16,7 @@ mod containers;
 mod control;
 mod driver;
 mod events;
+mod observations;
 pub mod oci_runtime;
 mod policies;
 mod response;

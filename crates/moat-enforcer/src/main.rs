@@ -110,8 +110,8 @@ fn run(config: Config) -> anyhow::Result<()> {
         });
         let (choice, runtimes) = (config.driver, config.oci_runtime.clone());
         let instance = Instance::of(&config.state);
-        let load = move |hierarchy: &_, sink, held| {
-            moat_enforcer::load_driver(choice, hierarchy, &runtimes, instance, sink, held)
+        let load = move |hierarchy: &_, sink, observations, held| {
+            moat_enforcer::load_driver(choice, hierarchy, &runtimes, instance, sink, observations, held)
         };
         moat_enforcer::run(config, load, cancel, release).await?;
         anyhow::Ok(())

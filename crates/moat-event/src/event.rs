@@ -159,6 +159,8 @@ pub enum LossStage {
     Output,
     /// The agent's spool of events for the console was full, or could not be written.
     Spool,
+    /// Not events: what containers did that the console's inventory is without.
+    Observation,
 }
 
 /// A loss, always reported as an event of type `System`.

@@ -102,21 +102,13 @@ __noinline u32 append_arguments(u32 slot, u32 from)
 	return s.end;
 }
 
-/* Sends the record of an execution of the file whose dentry and mount these are. */
-__noinline u32 report_exec(u32 slot, u64 dentry, u64 mount)
+/* Puts behind the head of a record what there is to tell of an execution of the file whose dentry and mount these are, and
+ * into it the lengths; how many bytes that are. */
+static __always_inline u32 describe_exec(u32 slot, struct record_buffer *out, struct path_buffer *buffer, u64 dentry, u64 mount)
 {
 	u32 one = PATH_BUFFER(slot, 1), end = 0;
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
-	struct record_buffer *out = bpf_map_lookup_elem(&record_buffers, &slot);
-	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &one);
-	if (!f || !out || !buffer)
-		return 0;
 	struct record *r = &out->head;
-	if (!within_allowance(r->cgroup)) {
-		suppress(r);
-		return 0;
-	}
 	describe_actor(r, task);
 	u32 offset = path_walk(dentry, mount, one);
 	r->values[0] = buffer->cut;
@@ -124,8 +116,25 @@ __noinline u32 report_exec(u32 slot, u64 dentry, u64 mount)
 	r->arguments_length = append_arguments(slot, end);
 	end += r->arguments_length;
 	append_surroundings(out, &end, buffer, one, task, BPF_CORE_READ(task, real_parent, mm, exe_file));
+	return end;
+}
+
+/* Sends the record of an execution of the file whose dentry and mount these are. */
+__noinline u32 report_exec(u32 slot, u64 dentry, u64 mount)
+{
+	u32 one = PATH_BUFFER(slot, 1);
+	struct facts *f = bpf_map_lookup_elem(&all_facts, &slot);
+	struct record_buffer *out = bpf_map_lookup_elem(&record_buffers, &slot);
+	struct path_buffer *buffer = bpf_map_lookup_elem(&path_buffers, &one);
+	if (!f || !out || !buffer)
+		return 0;
+	if (!within_allowance(out->head.cgroup)) {
+		suppress(&out->head);
+		return 0;
+	}
+	u32 end = describe_exec(slot, out, buffer, dentry, mount);
 	if (end <= 2 * (PATH_LIMIT + ARGUMENTS_KEPT))
-		send(out, sizeof(*r) + end);
+		send(out, sizeof(out->head) + end);
 	return 0;
 }
 

@@ -232,7 +232,10 @@ struct bpf_prog {
 struct sock_common {
 	u16 skc_family;
 	u16 skc_num;
+	__be16 skc_dport;
+	u32 skc_daddr;
 	u32 skc_rcv_saddr;
+	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 };
 struct sock {

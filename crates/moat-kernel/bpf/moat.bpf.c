@@ -31,5 +31,6 @@
 #include "lsm_calls.h"
 #include "lsm_network.h"
 #include "tamper.h"
+#include "observe.h"
 
 char LICENSE[] SEC("license") = "GPL";

@@ -4,21 +4,27 @@
 
 #define RECORDS_A_SECOND 2000
 
+/* Whether a container has sent fewer than `limit` in the span of so many seconds that has begun, this one not counted. */
+static __always_inline bool has_room(void *all, u64 cgroup, u64 span, u64 limit)
+{
+	u64 now = bpf_ktime_get_ns() / (span * 1000000000ull);
+	struct allowance *a = bpf_map_lookup_elem(all, &cgroup);
+	if (!a) {
+		struct allowance first = { .second = now, .sent = 1 };
+		bpf_map_update_elem(all, &cgroup, &first, BPF_ANY);
+		return true;
+	}
+	if (a->second != now) {
+		a->second = now;
+		a->sent = 0;
+	}
+	return __sync_fetch_and_add(&a->sent, 1) < limit;
+}
+
 /* One container cannot fill the ring: above its allowance records are counted by rule. */
 static __always_inline bool within_allowance(u64 cgroup)
 {
-	u64 second = bpf_ktime_get_ns() / 1000000000ull;
-	struct allowance *a = bpf_map_lookup_elem(&allowances, &cgroup);
-	if (!a) {
-		struct allowance first = { .second = second, .sent = 1 };
-		bpf_map_update_elem(&allowances, &cgroup, &first, BPF_ANY);
-		return true;
-	}
-	if (a->second != second) {
-		a->second = second;
-		a->sent = 0;
-	}
-	return __sync_fetch_and_add(&a->sent, 1) < RECORDS_A_SECOND;
+	return has_room(&allowances, cgroup, 1, RECORDS_A_SECOND);
 }
 
 static __always_inline void suppress(struct record *r)

@@ -19,6 +19,7 @@ pub mod name {
     pub const INGRESS: &str = "network-ingress";
     pub const DRIFT: &str = "drift";
     pub const PINS: &str = "pins";
+    pub const OBSERVE: &str = "observations";
     /// Named only where the kernel is without.
     pub const LOOPS: &str = "loops";
     /// Before the name of a hook of the LSM that this kernel is without.

@@ -15,6 +15,7 @@ use crate::driver::{ApplyError, Driver, Held};
 use crate::fanotify::FilePermissions;
 use crate::programs::layout::Settings;
 use crate::programs::object::load;
+use crate::programs::observer;
 use crate::programs::pins::{Instance, unpin};
 use crate::programs::{DriverConfig, LoadError, Programs, SETTLE, or_vanished};
 use crate::{ContainerScope, Sink};
@@ -41,15 +42,14 @@ impl Guard {
     /// # Errors
     /// When this kernel refuses a program; nothing is left loaded then.
     pub fn load(config: &DriverConfig, sink: Sink, held: SyncSender<Held>) -> Result<Guard, LoadError> {
-        let loaded = load(
-            &[EXEC, CALLS, OUTGOING, ARRIVING, &[SETTLE]].concat(),
-            Settings {
-                v1_controller: config.v1_controller,
-                without_loop: config.without_loop,
-                ..Settings::default()
-            },
-            None,
-        )?;
+        let settings = Settings {
+            v1_controller: config.v1_controller,
+            without_loop: config.without_loop,
+            ..Settings::default()
+        };
+        let loaded = observer::load(config, |observe| {
+            load(&[EXEC, CALLS, OUTGOING, ARRIVING, &[SETTLE], observe].concat(), settings, None)
+        })?;
         let programs = Programs::start(loaded, EXEC, config, None, sink.clone(), held)?;
         let files = FilePermissions::new(sink, programs.tasks() as Arc<_>)?;
         Ok(Guard { files, programs, instance: config.instance.clone() })

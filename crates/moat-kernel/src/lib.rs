@@ -22,5 +22,5 @@ pub use leftovers::leftovers;
 pub use probe::{probe, probe_guard, probe_lsm};
 pub use programs::pins::{Instance, last_generation, pinned_profiles, unpin};
 pub use programs::{DriverConfig, LoadError, record_bytes};
-pub use record::{Act, Outcome, RawProcess, Record, Sink};
+pub use record::{Act, Observation, Outcome, RawProcess, Record, Sink};
 pub use scope::ContainerScope;

@@ -17,6 +17,7 @@ use crate::programs::demand;
 use crate::programs::features::Features;
 use crate::programs::layout::Settings;
 use crate::programs::object::layout;
+use crate::programs::observer;
 use crate::programs::pins::Pins;
 use crate::programs::{DriverConfig, LoadError, Programs, SETTLE, or_vanished};
 use crate::{ContainerScope, Sink};
@@ -74,8 +75,10 @@ impl Lsm {
             without_loop: config.without_loop,
             ..Settings::default()
         };
-        let other = [EXEC, MOVES, CALLS, OUTGOING, ARRIVING, &[SETTLE]].concat();
-        let loaded = features.load(REQUIRED, &other, settings, pins.as_ref())?;
+        let loaded = observer::load(config, |observe| {
+            let other = [EXEC, MOVES, CALLS, OUTGOING, ARRIVING, &[SETTLE], observe].concat();
+            features.load(REQUIRED, &other, settings, pins.as_ref())
+        })?;
         // What judges is attached with the first rules that need it.
         let mut attach = features.programs();
         attach.retain(|program| !demand::is_on_demand(program));

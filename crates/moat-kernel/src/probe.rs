@@ -15,6 +15,7 @@ use crate::programs::attempt;
 use crate::programs::features::Features;
 use crate::programs::layout::Settings;
 use crate::programs::object::{LONGEST_LOOP, has_loop};
+use crate::programs::observer::OBSERVE;
 use crate::programs::pins::try_pinning;
 
 /// What the best driver of this kernel is able to. Nothing stays loaded or marked.
@@ -103,6 +104,7 @@ fn by_lsm(features: &Features) -> Capabilities {
             "lsm",
             pinning.map(|()| String::from("programs and maps pinned below /sys/fs/bpf/moat")),
         ),
+        observing(Settings { judged_before: true, ..Settings::default() }),
     ];
     entries.extend(features.missing.iter().map(|missing| {
         let hook = missing.feature.hook;
@@ -122,6 +124,17 @@ fn by_lsm(features: &Features) -> Capabilities {
         gap: skipped.unwrap_or_default(),
         entries,
     }
+}
+
+/// What no rule needs.
+fn observing(settings: Settings) -> Capability {
+    entry(
+        name::OBSERVE,
+        "Tell a console what containers run and connect to, whether or not a rule speaks of it",
+        "observe",
+        attempt::try_programs(OBSERVE, settings)
+            .map(|()| "tracepoints sched_process_exec and inet_sock_set_state: TCP only"),
+    )
 }
 
 fn overlay() -> Result<(), String> {
@@ -205,6 +218,7 @@ fn by_guard(lsm: &str) -> Capabilities {
             "guard",
             exec.and(overlay()).map(|()| "the overlay file system's upper layer, read in the kernel"),
         ),
+        observing(Settings::default()),
     ];
     entries.extend(without_loop());
     Capabilities {

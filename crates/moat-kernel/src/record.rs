@@ -89,26 +89,55 @@ pub enum Act {
     Repeated,
 }
 
-/// Where drivers put records. Never blocks: what does not fit is counted.
+/// Something that a container did, whether or not a rule speaks of it: an execution or a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// As in [`Record`].
+    pub cgroup: u64,
+    /// Of a connection, only who it is.
+    pub process: RawProcess,
+    pub act: Act,
+    /// How often, since it was told last.
+    pub count: u64,
+}
+
+/// What can stand for several alike.
+pub trait Counted {
+    fn count(&self) -> u64;
+}
+
+impl Counted for Record {
+    fn count(&self) -> u64 {
+        self.count
+    }
+}
+
+impl Counted for Observation {
+    fn count(&self) -> u64 {
+        self.count
+    }
+}
+
+/// Where drivers put what they report. Never blocks: what does not fit is counted.
 #[derive(Debug, Clone)]
-pub struct Sink {
-    queue: SyncSender<Record>,
+pub struct Sink<T = Record> {
+    queue: SyncSender<T>,
     lost: Arc<AtomicU64>,
 }
 
-impl Sink {
-    pub fn new(queue: SyncSender<Record>) -> Sink {
+impl<T: Counted> Sink<T> {
+    pub fn new(queue: SyncSender<T>) -> Sink<T> {
         Sink { queue, lost: Arc::new(AtomicU64::new(0)) }
     }
 
-    pub fn put(&self, record: Record) {
-        let count = record.count;
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(record) {
+    pub fn put(&self, what: T) {
+        let count = what.count();
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(what) {
             self.lost.fetch_add(count, Ordering::Relaxed);
         }
     }
 
-    /// Records lost since the start because the queue was full.
+    /// How much was lost since the start because the queue was full.
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }

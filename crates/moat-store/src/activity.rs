@@ -42,7 +42,8 @@ pub struct NewActivity {
     pub kind: ActivityKind,
     pub subject: String,
     pub detail: serde_json::Value,
-    pub at: Timestamp,
+    pub first_seen: Timestamp,
+    pub last_seen: Timestamp,
     pub count: i64,
 }
 
@@ -75,8 +76,8 @@ impl Store {
                 &new.subject,
                 new.detail.to_string(),
             );
-            let sum = sums.entry(key).or_insert((new.at, new.at, 0));
-            *sum = (sum.0.min(new.at), sum.1.max(new.at), sum.2.saturating_add(new.count));
+            let sum = sums.entry(key).or_insert((new.first_seen, new.last_seen, 0));
+            *sum = (sum.0.min(new.first_seen), sum.1.max(new.last_seen), sum.2.saturating_add(new.count));
         }
         let rows = sums.into_iter().map(
             |((namespace, workload_kind, workload_name, container, kind, subject, detail), sum)| {

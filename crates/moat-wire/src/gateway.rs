@@ -5,7 +5,9 @@
 //! ([`Trust::Pinned`]), and comes back with the certificate that it was given ([`Trust::Authority`]). Enforcers
 //! and the load generator use [`connect`]; the console uses [`server_config`].
 
+use jiff::Timestamp;
 use moat_event::Workload;
+use moat_policy::Attempt;
 use serde::{Deserialize, Serialize};
 
 use crate::control::Status;
@@ -38,6 +40,8 @@ pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 pub const CONTENT: usize = 128 * 1024;
 /// Largest event that is sent.
 pub const MAX_EVENT: usize = 1024 * 1024;
+/// Largest activity that is sent: a path and arguments of 4 KiB each, every byte of which may be escaped.
+pub const MAX_ACTIVITY: usize = 64 * 1024;
 
 /// What an enforcer says of itself with every heartbeat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,6 +72,21 @@ pub struct ContainerReport {
     /// Why its rules are not in force; empty where they are.
     pub problem: String,
     pub protection: Protection,
+}
+
+/// What containers of a workload did, and how often since it was last told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActivityReport {
+    pub namespace: String,
+    pub workload_kind: String,
+    pub workload_name: String,
+    pub container: String,
+    /// An execution or a connection.
+    pub attempt: Attempt,
+    pub count: u64,
+    pub first_seen: Timestamp,
+    pub last_seen: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

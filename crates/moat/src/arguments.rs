@@ -248,6 +248,10 @@ pub struct ConsoleChoice {
     /// Run the agent alone: policies from the folder, events to the file
     #[arg(long, env = "MOAT_NO_CONSOLE", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_console: bool,
+    /// Do not tell the console what containers run and connect to beyond what rules speak of; arguments of programs are
+    /// told with it, and may hold secrets
+    #[arg(long, env = "MOAT_NO_OBSERVE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_observe: bool,
 }
 
 #[derive(Debug, Args)]

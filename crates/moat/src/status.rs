@@ -75,5 +75,6 @@ fn stage(stage: LossStage) -> &'static str {
         LossStage::Subscriber => "by slow readers",
         LossStage::Output => "by the event output",
         LossStage::Spool => "on the way to the console",
+        LossStage::Observation => "of what containers did, which the console's inventory is without",
     }
 }

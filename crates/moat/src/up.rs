@@ -44,6 +44,9 @@ pub async fn run(config: &Config, console: &ConsoleChoice) -> anyhow::Result<Out
     } else if let Some(hosted) = &hosted {
         arguments.extend(uplink(&hosted.uplink.console, Some(&hosted.uplink.token_file)));
     }
+    if console.no_observe {
+        arguments.push("--no-observe".into());
+    }
     let mut terminate = signal(SignalKind::terminate()).context("signals cannot be received")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be received")?;
     let mut back_off = BackOff::default();

@@ -1,11 +1,13 @@
-//! Events and containers as an enforcer sends them, made what the store takes.
+//! Events, containers and activities as an enforcer sends them, made what the store takes.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use jiff::Timestamp;
-use moat_event::{Event, EventAction, EventType, Labels, Severity, Workload};
-use moat_store::{Container, NewEvent};
-use moat_wire::gateway::{ContainerReport, Protection};
+use moat_event::{Event, EventAction, EventType, Labels, Protocol, Severity, Workload};
+use moat_policy::Attempt;
+use moat_store::{ActivityKind, Container, NewActivity, NewEvent};
+use moat_wire::gateway::{ActivityReport, ContainerReport, MAX_ACTIVITY, Protection};
 use uuid::Uuid;
 
 /// Which workload each container of a node belongs to.
@@ -62,6 +64,59 @@ impl Workloads {
         }
         taken
     }
+}
+
+/// Longest name of a namespace, workload or container: twice what Kubernetes allows, for others know no limit.
+const MAX_NAME: usize = 512;
+
+/// Makes activities what the store takes, and says how many it is to be without.
+pub fn activities(reports: &[Vec<u8>]) -> (Vec<NewActivity>, usize) {
+    let now = Timestamp::now();
+    let taken: Vec<_> = reports.iter().filter_map(|json| activity(json, now)).collect();
+    let not_understood = reports.len() - taken.len();
+    (taken, not_understood)
+}
+
+fn activity(json: &[u8], now: Timestamp) -> Option<NewActivity> {
+    if json.len() > MAX_ACTIVITY {
+        return None;
+    }
+    let report: ActivityReport = serde_json::from_slice(json).ok()?;
+    let ActivityReport { namespace, workload_kind, workload_name, container, attempt, .. } = report;
+    let names = [&namespace, &workload_kind, &workload_name, &container];
+    if !names.iter().all(|name| name.len() <= MAX_NAME && !name.contains('\0')) {
+        return None;
+    }
+    let (kind, subject) = match &attempt {
+        Attempt::Exec { path, .. } => (ActivityKind::Executed, path.clone()),
+        Attempt::Connect { protocol, address, port, .. } => {
+            let protocol = match protocol {
+                Protocol::Tcp => "tcp",
+                Protocol::Udp => "udp",
+                Protocol::Raw => "raw",
+            };
+            (ActivityKind::Connected, format!("{}/{protocol}", SocketAddr::new(*address, *port)))
+        }
+        Attempt::File { .. } | Attempt::Syscall { .. } | Attempt::Capability { .. } => return None,
+    };
+    if subject.contains('\0') {
+        return None;
+    }
+    // A node's clock may be ahead; nothing was seen after it was told.
+    let last_seen = report.last_seen.min(now);
+    Some(NewActivity {
+        namespace,
+        workload_kind,
+        workload_name,
+        container,
+        kind,
+        subject,
+        detail: serde_json::to_value(&attempt).ok()?,
+        first_seen: report.first_seen.min(last_seen),
+        last_seen,
+        // So that no sum of them overflows.
+        count: report.count.min(u64::from(u32::MAX)).cast_signed(),
+    })
 }
 
 fn container(enforcer: &str, report: ContainerReport) -> Container {

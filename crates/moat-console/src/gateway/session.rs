@@ -8,7 +8,7 @@ use moat_wire::certificate::Certificate;
 use moat_wire::gateway::proto::goodbye::Reason;
 use moat_wire::gateway::proto::policy_state::State;
 use moat_wire::gateway::proto::{
-    EventsStored, Goodbye, Hello, PolicyAck, ToConsole, ToEnforcer, to_console, to_enforcer,
+    ActivitiesTaken, EventsStored, Goodbye, Hello, PolicyAck, ToConsole, ToEnforcer, to_console, to_enforcer,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::{interval, sleep, timeout};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::fleet::Fleet;
-use super::intake::Workloads;
+use super::intake::{self, Workloads};
 
 /// Messages that wait for the enforcer to read them.
 pub const QUEUE: usize = 8;
@@ -144,11 +144,33 @@ impl Session {
                     let put = || self.store.put_containers(id, report.full, &containers, &report.ended_ids);
                     self.until_stored(put).await;
                 }
+                Some(to_console::Message::Activities(activities)) => {
+                    let stored = self.put_activities(&activities.json).await;
+                    let taken = ActivitiesTaken { sequence: activities.sequence, stored };
+                    if self.send(to_enforcer::Message::ActivitiesTaken(taken)).await.is_err() {
+                        return End::Gone;
+                    }
+                }
                 Some(to_console::Message::Hello(_)) => {
                     return End::Goodbye(Reason::Protocol, String::from("a session is greeted once"));
                 }
                 // Of a newer enforcer.
                 None => {}
+            }
+        }
+    }
+
+    /// Whether they are stored. They are not worth that events wait for them: the enforcer keeps what is not.
+    async fn put_activities(&self, reports: &[Vec<u8>]) -> bool {
+        let (activities, not_understood) = intake::activities(reports);
+        if not_understood > 0 {
+            tracing::warn!(node = self.node, not_understood, "activities of containers are not understood");
+        }
+        match self.store.put_activities(&activities).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(node = self.node, %error, "what containers did cannot be stored");
+                false
             }
         }
     }

@@ -214,7 +214,8 @@ fn activities() -> Vec<NewActivity> {
         detail: json!({ "exec": {
             "path": path, "arguments": arguments, "user": 0, "parents": ["/usr/sbin/nginx"], "origin": "Entrypoint", "source": "Image",
         } }),
-        at: Timestamp::now(),
+        first_seen: Timestamp::now(),
+        last_seen: Timestamp::now(),
         count,
     };
     vec![

@@ -13,8 +13,8 @@ use crate::runtime::{Container, Source};
 
 /// Rule sets kept for a container: the one in force and those that records on their way may still name.
 const RULE_SETS: usize = 8;
-/// How long an ended container is remembered; records wait at most one aggregation window.
-const MEMORY: Duration = Duration::from_secs(10);
+/// How long an ended container is remembered: what it did is counted for more than half a minute before it is told.
+const MEMORY: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Default)]
 pub struct Directory(RwLock<HashMap<u64, Entry>>);

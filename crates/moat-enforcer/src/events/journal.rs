@@ -37,6 +37,7 @@ pub struct Journal {
     output_lost: AtomicU64,
     spool_lost: AtomicU64,
     subscriber_lost: AtomicU64,
+    observations_lost: AtomicU64,
     reported: Mutex<BTreeMap<LossStage, u64>>,
 }
 
@@ -57,6 +58,7 @@ impl Journal {
             output_lost: AtomicU64::new(0),
             spool_lost: AtomicU64::new(0),
             subscriber_lost: AtomicU64::new(0),
+            observations_lost: AtomicU64::new(0),
             reported: Mutex::default(),
         }
     }
@@ -115,18 +117,24 @@ impl Journal {
         self.spool_lost.fetch_add(events, Ordering::Relaxed);
     }
 
+    /// `acts` of containers are not told to the console.
+    pub fn observations_lost(&self, acts: u64) {
+        self.observations_lost.fetch_add(acts, Ordering::Relaxed);
+    }
+
     /// Events published since the start.
     pub fn published(&self) -> u64 {
         self.published.load(Ordering::Relaxed)
     }
 
     /// What the journal itself lost since the start.
-    fn losses(&self) -> [Loss; 3] {
+    fn losses(&self) -> [Loss; 4] {
         let of = |stage, counter: &AtomicU64| Loss { stage, events: counter.load(Ordering::Relaxed) };
         [
             of(LossStage::Subscriber, &self.subscriber_lost),
             of(LossStage::Output, &self.output_lost),
             of(LossStage::Spool, &self.spool_lost),
+            of(LossStage::Observation, &self.observations_lost),
         ]
     }
 

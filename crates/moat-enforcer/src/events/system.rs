@@ -59,6 +59,15 @@ pub fn loss(node: &str, stage: LossStage, events: u64) -> Event {
         LossStage::Subscriber => "on the way to readers of the live stream that were too slow",
         LossStage::Output => "on the way to the event output, which could not be written in time",
         LossStage::Spool => "on the way to the console, which could not be reached for too long",
+        LossStage::Observation => {
+            let noun = if events == 1 { "act is" } else { "acts are" };
+            let message = format!(
+                "{events} {noun} missing in the console's inventory: containers did more different things than are told."
+            );
+            let mut event = event(node, Severity::Info, message);
+            event.loss = Some(Loss { stage, events });
+            return event;
+        }
     };
     let noun = if events == 1 { "event was" } else { "events were" };
     let mut event = event(node, Severity::High, format!("{events} {noun} lost {place}."));

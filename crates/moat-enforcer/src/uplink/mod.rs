@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! journal ─▶ spool (disk) ─▶ session ─▶ console
+//!         observations (sums) ─▶ ┘
 //!            policies (disk) ◀─ session ◀─┘
 //! ```
 //!
@@ -23,9 +24,11 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::containers::Query;
 use crate::control::Probed;
+use crate::observations::Observed;
 use crate::policies::{FromConsole, Policies};
 
 mod acknowledge;
+mod activities;
 mod checksum;
 mod enrolment;
 mod events;
@@ -68,6 +71,8 @@ pub struct Agent {
     /// The generation that is in force for every container.
     pub settled: watch::Receiver<u64>,
     pub journal: std::sync::Weak<crate::events::Journal>,
+    /// What containers did, where it is observed.
+    pub observed: Option<Arc<Observed>>,
 }
 
 impl Agent {

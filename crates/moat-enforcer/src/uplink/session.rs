@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use moat_wire::gateway::proto::gateway_client::GatewayClient;
 use moat_wire::gateway::proto::{
-    Goodbye, Hello, PolicySet, RenewRequest, ToConsole, goodbye, to_console, to_enforcer,
+    ActivitiesTaken, Goodbye, Hello, PolicySet, RenewRequest, ToConsole, goodbye, to_console, to_enforcer,
 };
 use moat_wire::gateway::{ChannelError, Identity, IdentityError, MAX_MESSAGE, NewKey, Trust, connect};
 use tokio::sync::{mpsc, watch};
@@ -20,7 +20,7 @@ use tonic::{Code, Status, Streaming};
 use super::enrolment::{EnrolError, Enrolled, Enrolment};
 use super::kept::{self, Kept};
 use super::shared::Shared;
-use super::{ANSWER, Agent, acknowledge, events, report};
+use super::{ANSWER, Agent, acknowledge, activities, events, report};
 
 /// Messages that wait to be sent.
 const QUEUE: usize = 4;
@@ -92,16 +92,20 @@ pub async fn run(
 
     let (stored_to, stored) = watch::channel(0);
     let (states_to, states) = watch::channel(acknowledge::states(&kept::lock(kept)));
-    let (receive, due) = (receive(incoming, kept, spool, &stored_to, &states_to), due(&enrolled.identity));
+    let (taken_to, taken) = watch::channel(activities::Taken::default());
+    let heard = Heard { stored: stored_to, states: states_to, taken: taken_to };
+    let (receive, due) = (receive(incoming, kept, spool, &heard), due(&enrolled.identity));
     let (events, reports) = (events::send(spool, &to, stored, agent), report::send(spool, &to, agent));
     let acknowledgements = acknowledge::send(&to, states, agent);
-    let (receive, events, reports, acknowledgements) =
-        (pin!(receive), pin!(events), pin!(reports), pin!(acknowledgements));
+    let activities = activities::send(&to, taken, agent);
+    let (receive, events, reports, acknowledgements, activities) =
+        (pin!(receive), pin!(events), pin!(reports), pin!(acknowledgements), pin!(activities));
     tokio::select! {
         ended = receive => ended,
         error = events => Err(error),
         error = reports => Err(error),
         error = acknowledgements => Err(error),
+        error = activities => Err(error),
         () = due => renew(&mut client, enrolment).await,
     }
 }
@@ -110,13 +114,19 @@ pub async fn send(to: &Sender, message: to_console::Message) -> Result<(), Sessi
     to.send(ToConsole { message: Some(message) }).await.map_err(|_| SessionError::Closed)
 }
 
+/// What the parts of a session are told of what the console says.
+struct Heard {
+    stored: watch::Sender<u64>,
+    states: watch::Sender<acknowledge::Policies>,
+    taken: watch::Sender<activities::Taken>,
+}
+
 /// Takes what the console says, until it says goodbye.
 async fn receive(
     mut incoming: Streaming<moat_wire::gateway::proto::ToEnforcer>,
     kept: &Arc<Mutex<Kept>>,
     spool: &Shared,
-    stored: &watch::Sender<u64>,
-    states: &watch::Sender<acknowledge::Policies>,
+    heard: &Heard,
 ) -> Result<Ended, SessionError> {
     let mut parts = PolicySet::default();
     while let Some(message) = incoming.message().await.map_err(refused)? {
@@ -135,13 +145,16 @@ async fn receive(
                         let mut kept = kept::lock(&keeping);
                         kept.take(&set).map(|()| acknowledge::states(&kept))
                     });
-                    states.send_replace(kept.await.map_err(std::io::Error::from)??);
+                    heard.states.send_replace(kept.await.map_err(std::io::Error::from)??);
                     tracing::info!(set = number, "the console's policies are kept");
                 }
             }
             Some(to_enforcer::Message::EventsStored(message)) => {
                 spool.stored(message.sequence).await?;
-                stored.send_replace(message.sequence);
+                heard.stored.send_replace(message.sequence);
+            }
+            Some(to_enforcer::Message::ActivitiesTaken(ActivitiesTaken { sequence, stored })) => {
+                heard.taken.send_replace(activities::Taken { sequence, stored });
             }
             Some(to_enforcer::Message::Goodbye(Goodbye { reason, message })) => {
                 let revoked = reason == i32::from(goodbye::Reason::Revoked);

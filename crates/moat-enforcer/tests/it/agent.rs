@@ -76,6 +76,7 @@ impl Node {
             enrolment_token_file: console.is_some().then(|| folder.path().join("token")),
             console: console.clone(),
             spool: 16,
+            no_observe: false,
             state: folder.path().join("state"),
             runtime: Some(Kind::Containerd),
             socket: Some(containerd.socket()),
@@ -89,8 +90,8 @@ impl Node {
         };
         let cancel = CancellationToken::new();
         let (runtimes, instance) = (config.oci_runtime.clone(), Instance::of(&config.state));
-        let load = move |hierarchy: &_, sink, held| {
-            load_driver(Choice::Auto, hierarchy, &runtimes, instance, sink, held)
+        let load = move |hierarchy: &_, sink, observations, held| {
+            load_driver(Choice::Auto, hierarchy, &runtimes, instance, sink, observations, held)
         };
         let agent = tokio::spawn(run(config, load, cancel.clone(), cancel.clone()));
         let mut node = Node { containerd, image, folder, console, _cancel: CancelOnDrop(cancel), agent };

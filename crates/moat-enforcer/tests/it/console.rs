@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use moat_console::{Config, Started, console_actor};
+use moat_console::{Config, Started, Tls, console_actor};
 use moat_event::EventType;
 use moat_store::{ContainerFilter, NewEnrolmentToken, NewPolicy, PolicyState, Protection, Store};
 use moat_wire::token::{EnrolmentToken, Secret};
+use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +24,12 @@ struct Console {
 
 impl Console {
     async fn start(state: &Path, gateway: SocketAddr) -> Console {
-        let config = Config { listen: ([127, 0, 0, 1], 0).into(), gateway, ..Config::new(state.to_owned()) };
+        let config = Config {
+            listen: ([127, 0, 0, 1], 0).into(),
+            gateway,
+            tls: Tls::Off,
+            ..Config::new(state.to_owned())
+        };
         let cancel = CancellationToken::new();
         Console { started: moat_console::start(config, cancel.clone()).await.unwrap(), cancel }
     }
@@ -149,6 +155,89 @@ async fn a_policy_of_the_console_is_enforced_with_it_and_without_it_and_nothing_
     assert!(refused.reasons.iter().any(|reason| reason.contains("own.yaml")), "{refused:?}");
     let output = exec(&nginx, read).await;
     assert!(output.contains("root:x:0"), "{output}");
+    node.end().await;
+    console.end().await;
+}
+
+/// The API of a console as a browser uses it.
+struct Api {
+    client: reqwest::Client,
+    url: String,
+    cookie: String,
+    csrf: String,
+}
+
+impl Api {
+    /// Signs in as the first administrator.
+    async fn sign_in(console: &mut Console) -> Api {
+        let link = console.started.setup_link.take().expect("nobody can sign in yet");
+        let url = format!("{}/api/v1", console.started.url);
+        let client = reqwest::Client::new();
+        let setup = json!({ "token": link.split_once('#').unwrap().1, "name": "admin", "password": "correct horse battery" });
+        let response = client.post(format!("{url}/session/setup")).json(&setup).send().await.unwrap();
+        let cookie = response.headers()["set-cookie"].to_str().unwrap();
+        let cookie = cookie.split_once(';').unwrap().0.to_owned();
+        let session: Value = response.json().await.unwrap();
+        Api { client, url, cookie, csrf: session["csrf"].as_str().unwrap().to_owned() }
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Value {
+        let request = request.header("cookie", &self.cookie).header("x-moat-csrf", &self.csrf);
+        request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.answer(self.client.get(format!("{}{path}", self.url))).await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        self.answer(self.client.post(format!("{}{path}", self.url)).json(body)).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_containers_do_is_in_the_inventory_and_a_policy_is_tried_on_it() {
+    // reqwest asks for a provider even where nothing is encrypted; a second test finds the first one's.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let state = tempfile::tempdir().unwrap();
+    let mut console = Console::start(state.path(), ([127, 0, 0, 1], 0).into()).await;
+    let url = format!("https://{}", console.started.gateway);
+    let Some(node) = Node::start_with_console(&url, &console.token().await).await else { return };
+    let nginx = start(&node, "nginx");
+    node.containers(|all| all.iter().any(|one| one.problem.is_empty())).await;
+    exec(&nginx, &["/bin/cat", "/etc/hostname"]).await;
+    exec(&nginx, &["/bin/nc", "-w", "1", "127.0.0.1", "9"]).await;
+
+    let workload = console
+        .until("what the container did", async |store| {
+            let all = store.activities(None, Timestamp::UNIX_EPOCH, 100).await.unwrap();
+            let ran = all.iter().find(|one| one.detail["exec"]["arguments"][0] == "/bin/cat")?;
+            let connected = all.iter().any(|one| one.subject == "127.0.0.1:9/tcp");
+            connected.then(|| format!("{}/{}/{}", ran.namespace, ran.workload_kind, ran.workload_name))
+        })
+        .await;
+    let api = Api::sign_in(&mut console).await;
+    let shown = api.get(&format!("/workloads/{workload}")).await;
+    let activity = shown["activity"].as_array().unwrap();
+    let ran = activity
+        .iter()
+        .find(|one| one["detail"]["exec"]["arguments"] == json!(["/bin/cat", "/etc/hostname"]))
+        .unwrap_or_else(|| panic!("{activity:?}"));
+    assert_eq!((&ran["kind"], &ran["subject"]), (&json!("Executed"), &json!("/bin/busybox")));
+    assert_eq!(ran["detail"]["exec"]["origin"], "ExecSession");
+
+    let rules = "- { name: no-cat, action: Block, process: { argsRegex: hostname } }\n  - { name: no-nine, action: Block, network: { direction: Egress, ports: [\"9\"] } }";
+    let asked = json!({ "document": policy(rules), "hours": 1 });
+    let answer = api.post("/policies/simulate", &asked).await;
+    let denied: Vec<_> = answer["workloads"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|workload| workload["newlyDenied"].as_array().unwrap())
+        .collect();
+    let rules: std::collections::BTreeSet<_> =
+        denied.iter().map(|change| change["after"]["rule"].as_str().unwrap()).collect();
+    assert_eq!(rules.into_iter().collect::<Vec<_>>(), ["no-cat", "no-nine"], "{answer:#}");
     node.end().await;
     console.end().await;
 }

@@ -67,8 +67,16 @@ impl Holds {
         }
     }
 
-    /// The container's rules are in force: judges its waiting starts, then lets them go on or ends them.
-    pub fn settle(&self, scope: &ContainerScope, judge: Option<&Judge>, tasks: &Tasks, sink: &Sink) {
+    /// The container's rules are in force: judges its waiting starts, then lets them go on or ends them. Those that it
+    /// ended.
+    pub fn settle(
+        &self,
+        scope: &ContainerScope,
+        judge: Option<&Judge>,
+        tasks: &Tasks,
+        sink: &Sink,
+    ) -> Vec<u32> {
+        let mut ended = Vec::new();
         for hold in self.all().into_iter().filter(|hold| hold.cgroup == scope.cgroup) {
             let entrypoint = hold.pid == scope.init_pid;
             let role = if entrypoint { Role::Entrypoint } else { Role::Session };
@@ -76,7 +84,11 @@ impl Holds {
             let origin = if entrypoint { Origin::Entrypoint } else { Origin::ExecSession };
             let allowed = judge.is_none_or(|judge| judge_start(hold, scope, judge, origin, sink));
             self.end(hold, if allowed { Signal::CONT } else { Signal::KILL });
+            if !allowed {
+                ended.push(hold.pid);
+            }
         }
+        ended
     }
 
     /// The container is gone, or nobody will judge it.
@@ -189,7 +201,7 @@ fn judge_start(hold: Hold, scope: &ContainerScope, judge: &Judge, origin: Origin
 
 /// Where the program of a waiting process comes from. A container that has only just begun can have changed
 /// nothing of its image, but its program may lie on a volume or nowhere.
-fn source_of(pid: u32, scope: &ContainerScope) -> FileSource {
+pub(super) fn source_of(pid: u32, scope: &ContainerScope) -> FileSource {
     use std::os::unix::fs::MetadataExt;
     let (Ok(program), Ok(root)) =
         (fs::metadata(format!("/proc/{pid}/exe")), fs::metadata(format!("/proc/{}/root", scope.init_pid)))

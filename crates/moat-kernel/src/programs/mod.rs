@@ -14,6 +14,7 @@ mod life;
 mod network;
 pub(crate) mod object;
 mod objects;
+pub(crate) mod observer;
 mod on_demand;
 pub(crate) mod pins;
 mod profiles;
@@ -43,6 +44,7 @@ use self::life::Life;
 use self::network::Links as NetworkLinks;
 use self::object::{Loaded, io_error};
 use self::objects::Objects;
+use self::observer::Observer;
 use self::on_demand::{Names, OnDemand};
 use self::pins::{Attachment, Instance, Pins};
 pub(crate) use self::profiles::Profile;
@@ -51,7 +53,7 @@ use self::reader::{COUNTER_UNHELD, Reader, counter};
 use self::scope::Scope;
 use self::symlinks::Symlinks;
 use crate::driver::{ApplyError, Held, Inherited};
-use crate::{ContainerScope, Sink, users};
+use crate::{ContainerScope, Observation, Sink, users};
 
 /// What a driver needs to know about the node.
 #[derive(Debug, Clone)]
@@ -64,6 +66,8 @@ pub struct DriverConfig {
     pub in_pod: bool,
     /// Whose pins are taken over and left behind; `None`: enforcement ends with the process.
     pub instance: Option<Instance>,
+    /// Where what containers do is told, whether or not a rule speaks of it; `None`: it is not observed.
+    pub observations: Option<Sink<Observation>>,
     /// Does as on a kernel without `bpf_loop`: for tests.
     pub without_loop: bool,
 }
@@ -71,7 +75,14 @@ pub struct DriverConfig {
 impl Default for DriverConfig {
     fn default() -> Self {
         let oci_runtimes = ["runc", "crun", "youki", "docker-runc"].map(String::from).to_vec();
-        DriverConfig { oci_runtimes, v1_controller: None, in_pod: false, instance: None, without_loop: false }
+        DriverConfig {
+            oci_runtimes,
+            v1_controller: None,
+            in_pod: false,
+            instance: None,
+            observations: None,
+            without_loop: false,
+        }
     }
 }
 
@@ -112,6 +123,7 @@ pub(crate) struct Programs {
     // In the order in which they must go: first nothing is judged any more, then the reader ends.
     managed: HashMap<u64, Managed>,
     on_demand: OnDemand,
+    observer: Option<Observer>,
     links: Vec<Attachment>,
     reader: Reader,
     life: Arc<Mutex<Life>>,
@@ -191,6 +203,8 @@ impl Programs {
         let reader = Reader::start(&loaded, Arc::clone(&life), Arc::clone(&judges), sink.clone(), held)?;
         let mut attach_to_node = |name: &str| loaded.attach(pins.as_mut(), name);
         let links = attach.iter().map(|name| attach_to_node(name)).collect::<Result<Vec<_>, _>>()?;
+        // What the programs before it have just noted of a task, or decided, is not for it to know before them.
+        let observer = config.observations.as_ref().and_then(|sink| Observer::start(&mut loaded, sink));
         let mut on_demand = OnDemand::default();
         if let Some(pins) = &mut pins {
             let mut in_use: Names = loaded.programs().iter().copied().collect();
@@ -205,6 +219,7 @@ impl Programs {
         Ok(Programs {
             managed: HashMap::new(),
             on_demand,
+            observer,
             links,
             reader,
             life,
@@ -305,6 +320,11 @@ impl Programs {
         }
         let members = if self.managed.contains_key(&scope.cgroup) { Vec::new() } else { members(scope) };
         self.tasks.adopt(&members, scope);
+        // What waits is looked at before it may go on, and end.
+        let found: Vec<Observation> = match &self.observer {
+            Some(_) => members.iter().filter_map(|pid| observer::running(*pid, scope, &self.tasks)).collect(),
+            None => Vec::new(),
+        };
         let generation = rules.map_or(0, |rules| rules.generation);
         self.judge_by(scope, profile.as_deref(), generation);
         let container = Container {
@@ -346,7 +366,13 @@ impl Programs {
         self.detach_unneeded();
         let judge = self.judges.read().ok().and_then(|judges| judges.get(&scope.cgroup).cloned());
         self.holds.adopt(scope.cgroup, &members);
-        self.holds.settle(scope, judge.as_ref(), &self.tasks, &self.sink);
+        let ended = self.holds.settle(scope, judge.as_ref(), &self.tasks, &self.sink);
+        if let Some(observer) = &self.observer {
+            found
+                .into_iter()
+                .filter(|seen| !ended.contains(&seen.process.pid))
+                .for_each(|seen| observer.tell(seen));
+        }
         Ok(())
     }
 
@@ -403,6 +429,7 @@ impl Programs {
         vec![
             Loss { stage: LossStage::RingBuffer, events: self.reader.lost_in_kernel() },
             Loss { stage: LossStage::Pipeline, events: self.sink.lost() },
+            Loss { stage: LossStage::Observation, events: self.observer.as_ref().map_or(0, Observer::lost) },
         ]
     }
 }

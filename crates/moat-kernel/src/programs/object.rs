@@ -25,6 +25,10 @@ const LOOP_STEPS: &str = "loop_steps";
 /// `LOOP_STEPS` in `bpf/loop.h`.
 pub(crate) const LONGEST_LOOP: usize = 1 << 17;
 
+/// What the maps are called that only programs that observe use, and these programs.
+const OBSERVING: &str = "observ";
+const OBSERVERS: &str = "moat_observe_";
+
 fn know_files(programs: &[&str]) -> bool {
     programs.iter().any(|name| name.starts_with("moat_lsm_"))
 }
@@ -37,13 +41,13 @@ pub(super) fn open(name: &str) -> Result<OpenObject, libbpf_rs::Error> {
 }
 
 /// Whether agents share the map where it is pinned. Settings are each agent's own; so are buffers, which hold
-/// nothing between two acts, what is only remembered with files, and what holds nothing at all.
+/// nothing between two acts, what is only remembered with files or for an agent, and what holds nothing at all.
 fn is_shared(map: &OpenMap<'_>) -> bool {
     let name = map.name().to_string_lossy();
     match map.map_type() {
         MapType::InodeStorage => false,
         MapType::PercpuArray => name == "counters",
-        _ => !name.ends_with(".rodata") && name != LOOP_STEPS,
+        _ => !name.ends_with(".rodata") && name != LOOP_STEPS && !name.starts_with(OBSERVING),
     }
 }
 
@@ -136,9 +140,11 @@ pub(crate) fn prepare(
     settings: Settings,
 ) -> Result<Settings, libbpf_rs::Error> {
     let settings = Settings { without_loop: settings.without_loop || !has_loop(), ..settings };
+    let observe = programs.iter().any(|name| name.starts_with(OBSERVERS));
     for mut map in open.maps_mut() {
         if map.name() == KNOWN_FILES && !know_files(programs)
             || map.name() == LOOP_STEPS && !settings.without_loop
+            || map.name().to_string_lossy().starts_with(OBSERVING) && !observe
         {
             map.set_autocreate(false)?;
         }

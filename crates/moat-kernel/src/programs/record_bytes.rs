@@ -7,10 +7,12 @@ use moat_event::{Direction, FileOperation, Origin, Protocol};
 use moat_policy::activity::FileSource;
 use moat_policy::capabilities::capability_name;
 
-use crate::record::{Act, Outcome, RawProcess, Record};
+use crate::record::{Act, Observation, Outcome, RawProcess, Record};
 
 /// Size of the fixed part, in bytes.
 pub const HEAD: usize = 112;
+/// Size of `struct observed_key`, in bytes.
+pub const KEY: usize = 32;
 const NONE: u32 = u32::MAX;
 
 /// One decoded record.
@@ -208,6 +210,23 @@ pub fn decode(
         return Ok(Decoded::Tampering(Tampering { record, moved: (moved != 0).then_some(moved) }));
     }
     Ok(Decoded::Record(record))
+}
+
+/// Decodes what a container did, and by which key the kernel counts what is alike (`bpf/observe.h`).
+///
+/// # Errors
+/// Whatever is no execution or connection with a key behind it; nothing panics.
+pub fn decode_observation(bytes: &[u8]) -> Result<([u8; KEY], Observation), DecodeError> {
+    let (record, key) = bytes.split_last_chunk::<KEY>().ok_or(DecodeError::Short(bytes.len()))?;
+    match decode(record, |_| None)? {
+        Decoded::Record(Record {
+            cgroup,
+            process,
+            act: act @ (Act::Exec { .. } | Act::Connect { .. }),
+            ..
+        }) => Ok((*key, Observation { cgroup, process, act, count: 1 })),
+        _ => Err(DecodeError::Range),
+    }
 }
 
 /// A path; of one that is too long the end is known, and told as such.

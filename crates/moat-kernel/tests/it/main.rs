@@ -2,4 +2,5 @@
 
 mod guard;
 mod node;
+mod observations;
 mod observe;

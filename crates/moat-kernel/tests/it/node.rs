@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use moat_event::Severity;
-use moat_kernel::{ContainerScope, Driver, Held, Record, Sink};
+use moat_kernel::{ContainerScope, Driver, Held, Observation, Record, Sink};
 use moat_kernel::{DriverConfig, guard::Guard};
 use moat_policy::model::{ProcessMatcher, RuleAction};
 use moat_policy::rule_set::Matcher;
@@ -22,6 +22,8 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 pub struct Node {
     pub guard: Guard,
     pub records: Receiver<Record>,
+    /// Nothing comes from there but with [`Node::observing`].
+    pub observations: Receiver<Observation>,
     pub held: Receiver<Held>,
     pub containerd: Containerd,
     pub image: Image,
@@ -34,6 +36,15 @@ impl Node {
 
     /// Tells containers apart by this cgroup v1 controller, as on a node without cgroup v2.
     pub fn with(v1_controller: Option<i32>) -> Option<Node> {
+        Node::load(|_| DriverConfig { v1_controller, ..DriverConfig::default() })
+    }
+
+    /// Tells what containers do, whether or not a rule speaks of it.
+    pub fn observing() -> Option<Node> {
+        Node::load(|sink| DriverConfig { observations: Some(sink), ..DriverConfig::default() })
+    }
+
+    fn load(config: impl FnOnce(Sink<Observation>) -> DriverConfig) -> Option<Node> {
         let containerd = match Containerd::start() {
             Ok(containerd) => containerd,
             Err(why) => {
@@ -43,10 +54,10 @@ impl Node {
         };
         let (records_in, records) = mpsc::sync_channel(4096);
         let (held_in, held) = mpsc::sync_channel(64);
+        let (observations_in, observations) = mpsc::sync_channel(4096);
         let config = DriverConfig {
             oci_runtimes: vec![containerd.oci_runtime().to_owned()],
-            v1_controller,
-            ..DriverConfig::default()
+            ..config(Sink::new(observations_in))
         };
         let guard = match Guard::load(&config, Sink::new(records_in), held_in) {
             Ok(guard) => guard,
@@ -64,7 +75,7 @@ impl Node {
             .file("/opt/sh", 0o755, busybox)
             .symlink("/local", "/opt");
         containerd.import(&image).expect("import");
-        Some(Node { guard, records, held, containerd, image })
+        Some(Node { guard, records, observations, held, containerd, image })
     }
 
     /// Runs a container whose start the guard holds, and puts these rules in force before it goes on.

@@ -64,7 +64,8 @@ async fn activities_are_counted_once(Fresh { store, .. }: Fresh) {
         kind: ActivityKind::Executed,
         subject: subject.into(),
         detail: json!({ "uid": detail }),
-        at: at(seconds),
+        first_seen: at(seconds - 2),
+        last_seen: at(seconds),
         count: 2,
     };
     store
@@ -77,7 +78,7 @@ async fn activities_are_counted_once(Fresh { store, .. }: Fresh) {
     let rows: Vec<_> =
         all.iter().map(|one| (one.subject.as_str(), one.detail["uid"].clone(), one.count)).collect();
     assert_eq!(rows, [("/bin/sh", json!(0), 6), ("/bin/sh", json!(1), 2), ("/bin/ls", json!(0), 2)]);
-    assert_eq!((all[0].first_seen, all[0].last_seen), (at(5), at(30)));
+    assert_eq!((all[0].first_seen, all[0].last_seen), (at(3), at(30)));
     assert_eq!(store.activities(None, at(15), 100).await.unwrap().len(), 2);
     assert_eq!(store.activities(Some(("prod", "Job", "web")), at(0), 100).await.unwrap(), []);
 }

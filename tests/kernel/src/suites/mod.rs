@@ -7,6 +7,7 @@ mod file;
 mod guard;
 pub mod life;
 pub mod lsm;
+mod observe;
 mod older;
 mod records;
 mod speed;
@@ -124,6 +125,7 @@ pub fn all() -> Vec<Case> {
         boot::cases(),
         guard::cases(),
         life::cases(),
+        observe::cases(),
         older::cases(),
         records::cases(),
         file::cases(),

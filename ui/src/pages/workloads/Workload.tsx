@@ -12,6 +12,7 @@ import { SeverityMark, StateMark } from "../../components/marks";
 import { Page, Panel } from "../../components/Page";
 import { Empty, Loading, Unavailable } from "../../components/states";
 import { Fact, Foreign, Time } from "../../components/text";
+import { commandOf } from "../../logic/activity";
 import { toAddress } from "../../logic/eventFilter";
 import { printable } from "../../logic/printable";
 import { count } from "../../logic/time";
@@ -132,12 +133,21 @@ const KINDS = { "": "All", Executed: "Ran", Opened: "Opened", Connected: "Connec
 
 const ACTIVITY: Column<Activity>[] = [
   { title: "Did", width: "120px", order: (one) => one.kind, cell: (one) => KINDS[one.kind] },
-  { title: "What", width: "minmax(240px, 3fr)", order: (one) => one.subject, cell: (one) => <Foreign mono text={one.subject} /> },
+  { title: "What", width: "minmax(240px, 3fr)", order: (one) => one.subject, cell: (one) => <Did activity={one} /> },
   { title: "Container", width: "minmax(100px, 1fr)", order: (one) => one.container, cell: (one) => <Foreign text={one.container} /> },
   { title: "Times", width: "80px", order: (one) => one.count, cell: (one) => <span className="number">{count(one.count)}</span> },
   { title: "First", width: "130px", order: (one) => one.firstSeen, cell: (one) => <Time at={one.firstSeen} /> },
   { title: "Last", width: "130px", order: (one) => one.lastSeen, cell: (one) => <Time at={one.lastSeen} /> },
 ];
+
+function Did({ activity }: { activity: Activity }) {
+  const [subject, command] = [printable(activity.subject), commandOf(activity.detail)];
+  return (
+    <span className="mono ellipsis" style={{ display: "block" }} title={command || subject}>
+      {subject}{command && <Text span c="dimmed" size="sm" ff="inherit">{`  ${command}`}</Text>}
+    </span>
+  );
+}
 
 function ActivityList({ activity }: { activity: readonly Activity[] }) {
   const [kind, setKind] = useState("");
@@ -146,8 +156,8 @@ function ActivityList({ activity }: { activity: readonly Activity[] }) {
     <>
       <SegmentedControl aria-label="Kind of activity" size="xs" mb="sm" value={kind} onChange={setKind}
         data={Object.entries(KINDS).map(([value, label]) => ({ value, label }))} />
-      <DataTable label="Activity" rows={rows} columns={ACTIVITY} rowKey={(one) => `${one.container} ${one.kind} ${one.subject}`}
-        empty={<Empty title="Nothing recorded">What its containers run, open and connect to is gathered here while they run.</Empty>} />
+      <DataTable label="Activity" rows={rows} columns={ACTIVITY} rowKey={(one) => `${one.container} ${one.kind} ${one.subject} ${JSON.stringify(one.detail)}`}
+        empty={<Empty title="Nothing recorded">What its containers run and connect to is gathered here while they run.</Empty>} />
     </>
   );
 }

@@ -1,8 +1,10 @@
 //! What goes through a session, and what happens when things go wrong.
 
-use moat_store::EnforcerState;
+use moat_policy::Attempt;
+use moat_store::{ActivityKind, EnforcerState};
+use moat_wire::gateway::ActivityReport;
 use moat_wire::gateway::proto::policy_state::State;
-use moat_wire::gateway::proto::{PolicyAck, PolicySet, PolicyState};
+use moat_wire::gateway::proto::{Activities, PolicyAck, PolicySet, PolicyState};
 
 use super::*;
 
@@ -61,6 +63,81 @@ async fn what_is_not_understood_is_counted_and_does_not_stop_the_rest() {
     assert_eq!(stored.len(), 2);
     assert_eq!(stored[0].event.message, good.message);
     assert!(stored[1].event.message.contains("3 events") && stored[1].event.count == 3);
+}
+
+/// What the console says it did with activities.
+async fn taken(session: &mut Conversation) -> (u64, bool) {
+    match session.hear().await {
+        Some(to_enforcer::Message::ActivitiesTaken(taken)) => (taken.sequence, taken.stored),
+        other => panic!("expected activities to be taken, heard {other:?}"),
+    }
+}
+
+fn ran(path: &str) -> ActivityReport {
+    ActivityReport {
+        namespace: String::from("prod"),
+        workload_kind: String::from("Deployment"),
+        workload_name: String::from("web"),
+        container: String::from("nginx"),
+        attempt: Attempt::Exec {
+            path: path.to_owned(),
+            arguments: Some(vec![String::from("sh"), String::from("'; DROP TABLE activity; --\0\u{202e}")]),
+            user: Some(0),
+            parents: Vec::new(),
+            origin: moat_event::Origin::ExecSession,
+            source: moat_event::FileSource::Image,
+        },
+        count: 3,
+        first_seen: "2026-03-01T12:00:00Z".parse().unwrap(),
+        last_seen: "2026-03-01T13:00:00Z".parse().unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn what_containers_did_is_stored_and_what_is_no_activity_is_not() {
+    let console = Running::start().await;
+    let mut session = console.session(&console.enrol("a").await).await.unwrap();
+    let connected = ActivityReport {
+        attempt: Attempt::Connect {
+            direction: moat_event::Direction::Egress,
+            protocol: moat_event::Protocol::Tcp,
+            address: "2001:db8::5".parse().unwrap(),
+            port: 443,
+        },
+        // Of a node whose clock is ahead.
+        last_seen: "2999-01-01T00:00:00Z".parse().unwrap(),
+        count: u64::MAX,
+        ..ran("")
+    };
+    let refused = [
+        ActivityReport { container: "n".repeat(513), ..ran("/bin/long") },
+        ActivityReport { workload_name: String::from("a\0b"), ..ran("/bin/nul") },
+        ActivityReport { attempt: Attempt::Syscall { name: String::from("ptrace") }, ..ran("") },
+        ran(&"x".repeat(70_000)),
+        ran("/bin/a\0b"),
+    ];
+    let json = |report: &ActivityReport| serde_json::to_vec(report).unwrap();
+    let mut all = vec![json(&ran("/bin/sh")), b"{".to_vec(), json(&connected)];
+    all.extend(refused.iter().map(json));
+    for sequence in 1..=2 {
+        let activities = Activities { sequence, json: all.clone() };
+        session.say(to_console::Message::Activities(activities)).await;
+        assert_eq!(taken(&mut session).await, (sequence, true));
+    }
+    // Events go on behind them.
+    session.send_events(1, &[event("after")]).await;
+    assert_eq!(session.stored().await, 1);
+
+    let workload = Some(("prod", "Deployment", "web"));
+    let mut stored = console.store.activities(workload, Timestamp::UNIX_EPOCH, 100).await.unwrap();
+    assert_eq!(console.store.activities(None, Timestamp::UNIX_EPOCH, 100).await.unwrap().len(), 2);
+    stored.sort_by_key(|one| one.kind);
+    let [shell, peer] = stored.as_slice() else { panic!("{stored:?}") };
+    assert_eq!((shell.kind, shell.subject.as_str(), shell.count), (ActivityKind::Executed, "/bin/sh", 6));
+    assert_eq!(serde_json::from_value::<Attempt>(shell.detail.clone()).unwrap(), ran("/bin/sh").attempt);
+    assert_eq!((shell.first_seen, shell.last_seen), (ran("").first_seen, ran("").last_seen));
+    assert_eq!((peer.kind, peer.subject.as_str()), (ActivityKind::Connected, "[2001:db8::5]:443/tcp"));
+    assert!(peer.last_seen <= Timestamp::now() && peer.count == 2 * i64::from(u32::MAX));
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use moat_policy::activity::FileSource;
 use super::*;
 use crate::programs::object::OBJECT;
 use crate::programs::tables::{Span, Tables};
-use crate::programs::{calls, file_calls, holds, profiles, reader, record_bytes, tasks};
+use crate::programs::{calls, file_calls, holds, observer, profiles, reader, record_bytes, tasks};
 use crate::record::{Act, Outcome};
 
 /// A structure as the compiler laid it out.
@@ -456,4 +456,14 @@ fn counts_of_what_was_suppressed() {
     assert_eq!((record.cgroup, record.generation, record.count), (1 << 40, 2 << 40, 77));
     assert_eq!((record.enforced, record.audited), (None, Some(4)));
     assert_eq!((record.outcome, record.act), (Outcome::Denied, Act::Repeated));
+}
+
+#[test]
+fn what_is_observed() {
+    assert_eq!(Structure::of("observed_key").size, record_bytes::KEY);
+    let value = Structure::of("observed").write(&[("since", &[5_000_000_001]), ("more", &[1 << 40])]);
+    assert_eq!(observer::counted(&value), (std::time::Duration::new(5, 1), 1 << 40));
+    let own = Structure::of("observing");
+    assert_eq!(own.read(&observer::observing(1 << 63)), [("seed", vec![1 << 63]), ("lost", vec![0])]);
+    assert_eq!(observer::lost(&own.write(&[("seed", &[1]), ("lost", &[2 << 40])])), 2 << 40);
 }

@@ -208,6 +208,23 @@ fn fields_out_of_range() {
 }
 
 #[test]
+fn observations() {
+    let key = [7; KEY];
+    let observed = |raw: &Raw| decode_observation(&[raw.bytes().as_slice(), &key].concat());
+    for raw in [exec(), connect()] {
+        let Record { cgroup, process, act, .. } = record(&raw);
+        assert_eq!(observed(&raw), Ok((key, Observation { cgroup, process, act, count: 1 })));
+        // The last text would reach into the key.
+        let longer = raw.clone().with(LENGTHS + 3, raw.words[LENGTHS + 3] + 1);
+        assert_eq!(observed(&longer), Err(DecodeError::Lengths));
+    }
+    for raw in [syscall(), file_call(), syscall().with(KIND, 7).with(NUMBER, 6)] {
+        assert_eq!(observed(&raw), Err(DecodeError::Range), "{raw:?}");
+    }
+    assert_eq!(decode_observation(&key[1..]), Err(DecodeError::Short(KEY - 1)));
+}
+
+#[test]
 fn every_truncation_is_an_error() {
     for raw in [exec(), connect(), syscall(), file_call()] {
         let bytes = raw.bytes();
@@ -253,6 +270,11 @@ proptest! {
     fn any_bytes_are_a_record_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         if let Ok(decoded) = decode(&bytes, name) {
             prop_assert!(texts_come_from(&bytes, &decoded));
+        }
+        if let Ok((key, seen)) = decode_observation(&bytes) {
+            prop_assert!(bytes.ends_with(&key));
+            let is_observed = matches!(seen.act, Act::Exec { .. } | Act::Connect { .. });
+            prop_assert!(is_observed, "{:?}", seen.act);
         }
     }
 

@@ -89,7 +89,8 @@ async fn recorded_events_and_the_inventory_are_decided_again() {
         kind: ActivityKind::Executed,
         subject: "/usr/bin/wget".into(),
         detail: serde_json::to_value(&started).unwrap(),
-        at: hours_ago(3),
+        first_seen: hours_ago(3),
+        last_seen: hours_ago(3),
         count: 7,
     };
     store.put_activities(&[observed]).await.unwrap();
