@@ -57,7 +57,8 @@ impl Stage {
         let (server, admin) = Server::over(store).await;
         let enforcer = server.enrol(&admin, "node-1").await;
         let mut session = enforcer.session(&server.gateway).await.unwrap();
-        let events: Vec<Event> = (0..400).map(|number| event(&format!("{number} {}", noise(4_000)))).collect();
+        let events: Vec<Event> =
+            (0..400).map(|number| event(&format!("{number} {}", noise(4_000)))).collect();
         let expected = events.iter().map(|event| event.message.clone()).collect();
         session.send_events(100, &events[..100]).await;
         assert_eq!(session.stored().await, 100);

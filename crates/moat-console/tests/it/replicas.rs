@@ -57,7 +57,8 @@ async fn what_reaches_one_replica_reaches_the_other() {
     let set = session.policy_set().await;
     assert_eq!(set.upserts.iter().map(|policy| policy.name.as_str()).collect::<Vec<_>>(), ["no-shells"]);
     session.enforced(&set).await;
-    let policy = until(&there, &admin, "/policies/no-shells", |policy| policy["coverage"]["enforced"] == 1).await;
+    let policy =
+        until(&there, &admin, "/policies/no-shells", |policy| policy["coverage"]["enforced"] == 1).await;
     assert_eq!(policy["coverage"]["nodes"], 1);
 
     // A revocation too.

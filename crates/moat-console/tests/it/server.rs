@@ -94,7 +94,8 @@ impl Server {
 
     /// A node that enrols by a token which that caller makes.
     pub async fn enrol(&self, caller: &As, node: &str) -> Enforcer {
-        let response = self.send(caller, Method::POST, "/enrolment-tokens", Some(json!({ "label": node }))).await;
+        let response =
+            self.send(caller, Method::POST, "/enrolment-tokens", Some(json!({ "label": node }))).await;
         assert_eq!(response.status(), StatusCode::CREATED);
         let made: Value = response.json().await.unwrap();
         let token = made["secret"].as_str().unwrap().parse().unwrap();

@@ -105,7 +105,10 @@ async fn who_reads_too_slowly_gets_a_gap_and_holds_nobody_up() {
     let writing = async {
         let store = server.console.store();
         for start in (0..FLOOD).step_by(500) {
-            store.insert_events((start..start + 500).map(|number| event(number, "Low")).collect()).await.unwrap();
+            store
+                .insert_events((start..start + 500).map(|number| event(number, "Low")).collect())
+                .await
+                .unwrap();
         }
         let mut last = event(FLOOD, "High");
         "the last".clone_into(&mut last.event.message);

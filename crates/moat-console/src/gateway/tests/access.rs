@@ -113,7 +113,9 @@ async fn another_machine_of_the_same_name_is_another_enforcer_and_replaces_the_f
     assert_eq!(again.id(), second.id());
 }
 
-async fn a_renewed_certificate_is_another_one_of_the_same_enforcer_and_the_old_one_counts_on(console: Running) {
+async fn a_renewed_certificate_is_another_one_of_the_same_enforcer_and_the_old_one_counts_on(
+    console: Running,
+) {
     let enforcer = console.enrol("a").await;
     let key = NewKey::generate().unwrap();
     let request = moat_wire::gateway::proto::RenewRequest { csr_der: key.request().unwrap() };

@@ -5,10 +5,7 @@ use moat_wire::authority::LEAF_LIFETIME;
 
 use super::*;
 
-over_both!(
-    a_session_ends_with_its_certificate,
-    events_of_any_time_are_kept_and_found,
-);
+over_both!(a_session_ends_with_its_certificate, events_of_any_time_are_kept_and_found,);
 
 async fn a_session_ends_with_its_certificate(console: Running) {
     let enrolled = console.enrol("a").await;
@@ -24,7 +21,8 @@ async fn a_session_ends_with_its_certificate(console: Running) {
 }
 
 async fn events_of_any_time_are_kept_and_found(console: Running) {
-    let times = ["-009999-01-02T01:59:59Z", "1969-12-31T23:59:59Z", "2038-01-19T03:14:08Z", "9999-12-30T22:00:00Z"];
+    let times =
+        ["-009999-01-02T01:59:59Z", "1969-12-31T23:59:59Z", "2038-01-19T03:14:08Z", "9999-12-30T22:00:00Z"];
     let events: Vec<_> = times
         .iter()
         .map(|time| Event { timestamp: time.parse().unwrap(), ..event(time) })

@@ -12,7 +12,8 @@ over_both!(
 );
 
 /// For SQL, for HTML, for terminals and for PostgreSQL, whose texts hold no such character as the last.
-const HOSTILE: &str = "x'); DROP TABLE event; -- </script><script>alert(1)</script> \u{1b}[2J \u{202e} %s \u{0}";
+const HOSTILE: &str =
+    "x'); DROP TABLE event; -- </script><script>alert(1)</script> \u{1b}[2J \u{202e} %s \u{0}";
 
 async fn text_of_any_kind_is_stored_as_it_is_and_harms_nobody(console: Running) {
     let mut session = console.session(&console.enrol("a").await).await.unwrap();
@@ -63,7 +64,9 @@ async fn an_enforcer_speaks_for_nobody_else(console: Running) {
     let stored = console.stored().await;
     let told: Vec<_> = stored
         .iter()
-        .map(|stored| (stored.event.node.as_str(), stored.enforcer_id.as_str(), stored.event.message.as_str()))
+        .map(|stored| {
+            (stored.event.node.as_str(), stored.enforcer_id.as_str(), stored.event.message.as_str())
+        })
         .collect();
     assert_eq!(told, [("victim", victim.id(), "the victim's"), ("robber", robber.id(), "forged")]);
 }
@@ -78,9 +81,14 @@ async fn nonsense_is_no_reason_to_fail(console: Running) {
             ended_ids: vec![String::new()],
         }))
         .await;
-    session.say(to_console::Message::Heartbeat(Heartbeat { status_json: nested.clone(), sent_at_us: i64::MIN })).await;
-    session.say(to_console::Message::Heartbeat(Heartbeat { status_json: b"7".to_vec(), sent_at_us: i64::MAX })).await;
-    let states = vec![PolicyState { name: HOSTILE.into(), revision: i64::MIN, state: 99, ..PolicyState::default() }];
+    session
+        .say(to_console::Message::Heartbeat(Heartbeat { status_json: nested.clone(), sent_at_us: i64::MIN }))
+        .await;
+    session
+        .say(to_console::Message::Heartbeat(Heartbeat { status_json: b"7".to_vec(), sent_at_us: i64::MAX }))
+        .await;
+    let states =
+        vec![PolicyState { name: HOSTILE.into(), revision: i64::MIN, state: 99, ..PolicyState::default() }];
     session
         .say(to_console::Message::PolicyAck(PolicyAck { set: i64::MAX, in_force: true, policies: states }))
         .await;

@@ -38,11 +38,7 @@ async fn events_are_acknowledged_when_stored_and_what_is_sent_again_is_stored_on
     let expected: Vec<_> = (0..100).map(|n| n.to_string()).collect();
     assert_eq!(messages(&stored), expected);
     // An enforcer speaks for its own node only.
-    assert!(
-        stored
-            .iter()
-            .all(|stored| stored.event.node == "web-1" && stored.enforcer_id == enforcer.id())
-    );
+    assert!(stored.iter().all(|stored| stored.event.node == "web-1" && stored.enforcer_id == enforcer.id()));
 }
 
 async fn what_is_not_understood_is_counted_and_does_not_stop_the_rest(console: Running) {
@@ -64,7 +60,9 @@ async fn what_is_not_understood_is_counted_and_does_not_stop_the_rest(console: R
     assert!(stored[1].event.message.contains("3 events") && stored[1].event.count == 3);
 }
 
-async fn a_console_that_dies_and_comes_back_has_everything_that_it_acknowledged_and_nothing_twice(console: Running) {
+async fn a_console_that_dies_and_comes_back_has_everything_that_it_acknowledged_and_nothing_twice(
+    console: Running,
+) {
     let enforcer = console.enrol("a").await;
     let events: Vec<_> = (0..2000).map(|n| event(&n.to_string())).collect();
     let mut session = console.session(&enforcer).await.unwrap();
@@ -115,10 +113,7 @@ async fn policies_come_whole_first_then_as_changes_and_what_became_of_them_is_kn
         loop {
             let kept = console.store.enforcer(enforcer.id()).await.unwrap();
             let statuses = console.store.policy_statuses(Some("a"), None).await.unwrap();
-            if kept.progress.enforced_set == set
-                && kept.progress.offered_set == set
-                && !statuses.is_empty()
-            {
+            if kept.progress.enforced_set == set && kept.progress.offered_set == set && !statuses.is_empty() {
                 return statuses;
             }
             watch.changed().await;
