@@ -11,6 +11,8 @@ packages=(
     busybox-static containerd containernetworking-plugins iproute2 runc
     # to test the console's other store
     postgresql
+    # to let its clock jump
+    libfaketime
     # to receive what the console's notifiers send
     rsyslog rsyslog-gnutls
 )

@@ -84,11 +84,11 @@ impl Store {
         enforcer(&row.ok_or_else(|| not_found(id))?)
     }
 
-    /// An enforcer's session began on the replica `console`.
+    /// An enforcer's session began, named `REPLICA/…`. From now on it is the one that counts.
     pub async fn enforcer_connected(
         &self,
         id: &str,
-        console: &str,
+        session: &str,
         version: &str,
         kernel: &str,
         driver: &str,
@@ -101,7 +101,7 @@ impl Store {
                    last_seen_at = $7 WHERE id = $1",
                 vec![
                     id.into(),
-                    console.into(),
+                    session.into(),
                     version.into(),
                     kernel.into(),
                     driver.into(),
@@ -116,15 +116,27 @@ impl Store {
         self.announce(Change::Enforcers).await
     }
 
-    /// A session on the replica `console` ended; if another one began meanwhile, on another replica, that one counts.
-    pub async fn enforcer_disconnected(&self, id: &str, console: &str) -> Result<()> {
+    /// A session ended; if another one began meanwhile, here or on another replica, that one counts.
+    pub async fn enforcer_disconnected(&self, id: &str, session: &str) -> Result<()> {
         self.database
             .execute(
                 "UPDATE enforcer SET connected_to = NULL, last_seen_at = $3 WHERE id = $1 AND connected_to = $2",
-                vec![id.into(), console.into(), now().into()],
+                vec![id.into(), session.into(), now().into()],
             )
             .await?;
         self.announce(Change::Enforcers).await
+    }
+
+    /// The enforcers whose newest session is not one of this replica's: what it still has of theirs is over.
+    pub async fn enforcers_elsewhere(&self, replica: &str) -> Result<Vec<String>> {
+        let rows = self
+            .database
+            .fetch(
+                "SELECT id FROM enforcer WHERE connected_to IS NOT NULL AND connected_to NOT LIKE $1",
+                vec![format!("{replica}/%").into()],
+            )
+            .await?;
+        rows.iter().map(|row| row.get("id")).collect()
     }
 
     /// Writes down many heartbeats at once: collect them for a second where there are many enforcers.

@@ -102,7 +102,24 @@ impl Postgres {
     pub fn database(&self) -> anyhow::Result<String> {
         let name = format!("moat{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name}"))?;
-        Ok(format!("postgres:///{name}?host={}&user=moat", self.folder.display()))
+        Ok(self.url(&name))
+    }
+
+    /// The same, with its tables in a folder that the server's user may write to.
+    pub fn database_in(&self, folder: &Path) -> anyhow::Result<String> {
+        let place = folder.join("postgres");
+        fs::create_dir(&place)?;
+        if rustix::process::geteuid().is_root() {
+            chown(&place, Some(UNPRIVILEGED), Some(UNPRIVILEGED))?;
+        }
+        let name = format!("moat{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE TABLESPACE {name} LOCATION '{}'", place.display()))?;
+        self.sql("postgres", &format!("CREATE DATABASE {name} TABLESPACE {name}"))?;
+        Ok(self.url(&name))
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("postgres:///{database}?host={}&user=moat", self.folder.display())
     }
 
     /// Runs SQL in a database, or in the one that a URL of [`Postgres::database`] names; returns what it prints.

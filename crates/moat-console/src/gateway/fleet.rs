@@ -1,9 +1,10 @@
 //! The enforcers that are in session here, and what they say of themselves on its way to the store.
 //!
 //! Heartbeats and statuses of a thousand enforcers are collected and written together. A session that another
-//! one replaces, or whose certificate is revoked, is told so and ends.
+//! one replaces, here or on another replica, or whose certificate is revoked, is told so and ends.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use super::policies::{Cache, Messages};
 
 /// How often what was collected is written.
 const WRITE: Duration = Duration::from_millis(500);
-/// How long enforcers' changes are gathered before revocations are looked up.
+/// How long enforcers' changes are gathered before it is looked up whose sessions are over.
 const GATHER: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Clone)]
@@ -27,8 +28,9 @@ pub struct Fleet(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    /// Of this process, as the store names it.
-    console: String,
+    /// This replica, as its sessions' names begin.
+    replica: String,
+    begun: AtomicU64,
     store: Store,
     sessions: Mutex<HashMap<String, Place>>,
     pending: Mutex<Pending>,
@@ -37,7 +39,7 @@ struct Shared {
 }
 
 /// Where a session can be told that it is over.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Place {
     serial: String,
     end: watch::Sender<Option<Reason>>,
@@ -56,7 +58,8 @@ impl Fleet {
         let watch = store.watch();
         let set = watch::Sender::new(store.policy_set().await?);
         let fleet = Fleet(Arc::new(Shared {
-            console: Uuid::now_v7().to_string(),
+            replica: Uuid::now_v7().to_string(),
+            begun: AtomicU64::new(0),
             store,
             sessions: Mutex::default(),
             pending: Mutex::default(),
@@ -76,8 +79,9 @@ impl Fleet {
         Ok(fleet)
     }
 
-    pub fn console(&self) -> &str {
-        &self.0.console
+    /// A name for a session, as the store knows it by.
+    pub fn name_session(&self) -> String {
+        format!("{}/{}", self.0.replica, self.0.begun.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Begins an enforcer's session; an older one of the same enforcer ends. The receiver hears why this one is
@@ -140,24 +144,30 @@ impl Fleet {
                 }
             }
             if changes.contains(&Change::Enforcers) {
-                self.end_revoked().await;
+                // What fails, and what happens between a session's entry in the store and its place here, is seen with
+                // the next heartbeats: they are changes too.
+                if let Err(error) = self.end_those_that_are_over().await {
+                    tracing::warn!(%error, "whose sessions are over cannot be looked up");
+                }
                 sleep(GATHER).await;
             }
         }
     }
 
-    async fn end_revoked(&self) {
-        match self.0.store.revoked_certificates().await {
-            Ok(serials) => {
-                let serials: std::collections::HashSet<_> = serials.into_iter().collect();
-                for place in self.sessions().values() {
-                    if serials.contains(&place.serial) {
-                        place.end.send_replace(Some(Reason::Revoked));
-                    }
-                }
+    async fn end_those_that_are_over(&self) -> Result<()> {
+        // Those that are here before the store is asked: it may know another session than one that begins meanwhile.
+        let here = self.sessions().clone();
+        let revoked: HashSet<_> = self.0.store.revoked_certificates().await?.into_iter().collect();
+        let elsewhere: HashSet<_> =
+            self.0.store.enforcers_elsewhere(&self.0.replica).await?.into_iter().collect();
+        for (enforcer, place) in here {
+            if revoked.contains(&place.serial) {
+                place.end.send_replace(Some(Reason::Revoked));
+            } else if elsewhere.contains(&enforcer) {
+                place.end.send_replace(Some(Reason::Superseded));
             }
-            Err(error) => tracing::warn!(%error, "which certificates are revoked cannot be looked up"),
         }
+        Ok(())
     }
 
     async fn write_regularly(&self) {

@@ -11,7 +11,7 @@ use moat_wire::gateway::proto::{
     ActivitiesTaken, EventsStored, Goodbye, Hello, PolicyAck, ToConsole, ToEnforcer, to_console, to_enforcer,
 };
 use tokio::sync::{mpsc, watch};
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
@@ -25,7 +25,7 @@ const HELLO: Duration = Duration::from_secs(30);
 /// How long it may take to read its goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
 /// How often the certificate's end is looked at: clocks jump.
-const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(5);
 /// Between tries to store what the store did not take.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -54,7 +54,8 @@ impl Session {
             let message = "a session begins with a greeting".to_owned();
             return self.end(End::Goodbye(Reason::Protocol, message)).await;
         };
-        if let Err(error) = self.connected(&hello).await {
+        let name = self.fleet.name_session();
+        if let Err(error) = self.connected(&name, &hello).await {
             tracing::warn!(node = self.node, %error, "a session cannot begin");
             let _ = self.to.send(Err(super::enrolment::failed(error))).await;
             return;
@@ -72,18 +73,18 @@ impl Session {
         };
         tracing::info!(enforcer = id, node = self.node, ?end, "an enforcer's session is over");
         if self.fleet.leave(&id, &ends)
-            && let Err(error) = self.store.enforcer_disconnected(&id, self.fleet.console()).await
+            && let Err(error) = self.store.enforcer_disconnected(&id, &name).await
         {
             tracing::warn!(%error, "that an enforcer is away cannot be stored");
         }
         self.end(end).await;
     }
 
-    async fn connected(&self, hello: &Hello) -> Result<(), StoreError> {
+    async fn connected(&self, name: &str, hello: &Hello) -> Result<(), StoreError> {
         let capabilities = serde_json::from_slice(&hello.capabilities_json).unwrap_or_default();
-        let (id, console) = (&self.certificate.name, self.fleet.console());
+        let id = &self.certificate.name;
         let Hello { version, kernel, driver, .. } = hello;
-        self.store.enforcer_connected(id, console, version, kernel, driver, &capabilities).await
+        self.store.enforcer_connected(id, name, version, kernel, driver, &capabilities).await
     }
 
     async fn end(self, end: End) {
@@ -256,9 +257,13 @@ impl Session {
     }
 
     async fn expired(&self) {
-        let mut tick = interval(LOOK_AT_CLOCK);
-        while self.certificate.not_after > Timestamp::now() {
-            tick.tick().await;
+        loop {
+            let left = Timestamp::now().duration_until(self.certificate.not_after);
+            let Ok(left) = Duration::try_from(left) else { return };
+            if left.is_zero() {
+                return;
+            }
+            sleep(left.min(LOOK_AT_CLOCK)).await;
         }
     }
 }

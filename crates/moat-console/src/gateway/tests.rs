@@ -1,29 +1,56 @@
-//! Over real connections, against a real store.
+//! Over real connections, against a real store of either engine.
 
 mod access;
+mod clock;
+mod hostile;
 mod sessions;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use moat_event::Event;
 use moat_store::{Actor, NewEnrolmentToken, NewPolicy, StoredEvent};
+use moat_testkit::gateway::{Conversation, Enforcer, event};
+use moat_testkit::{Postgres, skip};
 use moat_wire::gateway::proto::enrolment_client::EnrolmentClient;
 use moat_wire::gateway::proto::gateway_client::GatewayClient;
-use moat_wire::gateway::proto::{
-    EnrolRequest, Events, Goodbye, Hello, ToConsole, ToEnforcer, goodbye, to_console, to_enforcer,
-};
-use moat_wire::gateway::{Identity, NewKey, Trust, connect};
+use moat_wire::gateway::proto::{EnrolRequest, Events, goodbye, to_console};
+use moat_wire::gateway::{NewKey, Trust, connect};
 use moat_wire::token::{EnrolmentToken, Secret};
-use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tonic::{Status, Streaming};
+use tonic::Status;
 use uuid::Uuid;
 
 use super::*;
 
 /// Far longer than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// One server for all tests of this program; it ends with it.
+static SERVER: LazyLock<Result<Postgres, String>> =
+    LazyLock::new(|| Postgres::start().map_err(|error| format!("{error:#}")));
+
+/// Makes of each function a test over SQLite and one over PostgreSQL.
+macro_rules! over_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Running::sqlite().await).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                if let Some(console) = super::Running::postgres().await {
+                    super::$name(console).await;
+                }
+            })*
+        }
+    };
+}
+use over_both;
 
 /// A gateway on a store of its own.
 struct Running {
@@ -32,24 +59,47 @@ struct Running {
     url: String,
     cancel: CancellationToken,
     tasks: JoinSet<()>,
-    folder: tempfile::TempDir,
+    place: Place,
+}
+
+/// Where the store is.
+struct Place {
+    url: String,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Running {
-    async fn start() -> Running {
+    async fn sqlite() -> Running {
         let folder = tempfile::tempdir().unwrap();
-        let authority = Arc::new(Authority::create(Timestamp::now()).unwrap());
-        Running::on(folder, authority, "127.0.0.1:0".parse().unwrap()).await
+        let url = format!("sqlite:{}", folder.path().join("moat.db").display());
+        Running::start(Place { url, _folder: Some(folder) }).await
     }
 
-    async fn on(folder: tempfile::TempDir, authority: Arc<Authority>, address: SocketAddr) -> Running {
-        let url = format!("sqlite:{}", folder.path().join("moat.db").display());
-        let store = Store::open(&url).await.unwrap();
+    /// `None` where PostgreSQL is not installed.
+    async fn postgres() -> Option<Running> {
+        match &*SERVER {
+            Ok(server) => {
+                Some(Running::start(Place { url: server.database().unwrap(), _folder: None }).await)
+            }
+            Err(why) => {
+                skip("postgres", why);
+                None
+            }
+        }
+    }
+
+    async fn start(place: Place) -> Running {
+        let authority = Arc::new(Authority::create(Timestamp::now()).unwrap());
+        Running::on(place, authority, "127.0.0.1:0".parse().unwrap()).await
+    }
+
+    async fn on(place: Place, authority: Arc<Authority>, address: SocketAddr) -> Running {
+        let store = Store::open(&place.url).await.unwrap();
         let cancel = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let address =
             start(store.clone(), Arc::clone(&authority), address, cancel.clone(), &mut tasks).await.unwrap();
-        Running { store, authority, url: format!("https://{address}"), cancel, tasks, folder }
+        Running { store, authority, url: format!("https://{address}"), cancel, tasks, place }
     }
 
     fn actor() -> Actor {
@@ -75,38 +125,32 @@ impl Running {
         token: &EnrolmentToken,
         node: &str,
         machine: &str,
-    ) -> Result<Identity, Status> {
-        let key = NewKey::generate().unwrap();
-        let request = EnrolRequest {
-            token: token.reveal(),
-            node: node.to_owned(),
-            machine: machine.to_owned(),
-            csr_der: key.request().unwrap(),
-            version: String::from("0"),
-        };
-        let channel = connect(&self.url, &Trust::Pinned(self.authority.fingerprint())).await.unwrap();
-        let response = EnrolmentClient::new(channel).enrol(request).await?.into_inner();
-        Ok(key.certified(&response.certificate_chain_der).unwrap())
+    ) -> Result<Enforcer, Status> {
+        Enforcer::enrol(&self.url, token, node, machine).await
     }
 
-    async fn enrol(&self, node: &str) -> Identity {
+    async fn enrol(&self, node: &str) -> Enforcer {
         let token = self.token(1, SignedDuration::from_hours(1)).await;
         self.enrol_with(&token, node, "machine").await.unwrap()
     }
 
-    async fn client(&self, identity: &Identity) -> GatewayClient<tonic::transport::Channel> {
-        let trust = Trust::Authority { authority: self.authority.certificate(), identity };
-        GatewayClient::new(connect(&self.url, &trust).await.unwrap())
-            .max_encoding_message_size(64 * 1024 * 1024)
+    /// With a certificate of that authority that was issued at that time, and that the store knows if `known`.
+    async fn certified(&self, authority: &Authority, at: Timestamp, known: Option<&Enforcer>) -> Enforcer {
+        let key = NewKey::generate().unwrap();
+        let id = known.map_or("0190", Enforcer::id);
+        let issued = authority.enforcer(id, &key.request().unwrap(), at).unwrap();
+        if known.is_some() {
+            let mut transaction = self.store.begin(&Running::actor()).await.unwrap();
+            let certificate = &issued.certificate;
+            transaction.add_certificate(id, &certificate.serial, certificate.not_after).await.unwrap();
+            transaction.commit().await.unwrap();
+        }
+        let chain: Vec<_> = issued.chain.iter().map(|der| der.to_vec()).collect();
+        Enforcer::with(key.certified(&chain).unwrap(), self.authority.certificate().clone())
     }
 
-    async fn session(&self, identity: &Identity) -> Result<Conversation, Status> {
-        let (to, outgoing) = mpsc::channel(64);
-        let hello = Hello { version: String::from("0"), driver: String::from("guard"), ..Hello::default() };
-        to.send(said(to_console::Message::Hello(hello))).await.unwrap();
-        let outgoing = tokio_stream::wrappers::ReceiverStream::new(outgoing);
-        let from = self.client(identity).await.session(outgoing).await?.into_inner();
-        Ok(Conversation { to, from })
+    async fn session(&self, enforcer: &Enforcer) -> Result<Conversation, Status> {
+        enforcer.session(&self.url).await
     }
 
     async fn put_policy(&self, name: &str, document: &str) {
@@ -135,68 +179,10 @@ impl Running {
     }
 
     /// Ends it as a crash would: nothing is said to anybody.
-    async fn kill(mut self) -> (tempfile::TempDir, Arc<Authority>, SocketAddr) {
+    async fn kill(mut self) -> (Place, Arc<Authority>, SocketAddr) {
         self.tasks.shutdown().await;
         self.store.close().await;
         let address = self.url.trim_start_matches("https://").parse().unwrap();
-        (self.folder, self.authority, address)
+        (self.place, self.authority, address)
     }
-}
-
-/// A session from the enforcer's side.
-struct Conversation {
-    to: mpsc::Sender<ToConsole>,
-    from: Streaming<ToEnforcer>,
-}
-
-impl Conversation {
-    async fn say(&self, message: to_console::Message) {
-        self.to.send(said(message)).await.unwrap();
-    }
-
-    async fn send_events(&self, sequence: u64, events: &[Event]) {
-        let json = events.iter().map(|event| serde_json::to_vec(event).unwrap()).collect();
-        self.say(to_console::Message::Events(Events { sequence, json })).await;
-    }
-
-    async fn hear(&mut self) -> Option<to_enforcer::Message> {
-        let message = timeout(PATIENCE, self.from.message()).await.expect("the console says nothing");
-        message.ok().flatten().and_then(|message| message.message)
-    }
-
-    /// Up to which number events are stored, once the console says so.
-    async fn stored(&mut self) -> u64 {
-        match self.hear().await {
-            Some(to_enforcer::Message::EventsStored(stored)) => stored.sequence,
-            other => panic!("expected events to be stored, heard {other:?}"),
-        }
-    }
-
-    async fn goodbye(&mut self) -> goodbye::Reason {
-        loop {
-            match self.hear().await {
-                Some(to_enforcer::Message::Goodbye(goodbye @ Goodbye { .. })) => return goodbye.reason(),
-                Some(_) => {}
-                None => panic!("the session ended without a goodbye"),
-            }
-        }
-    }
-}
-
-fn said(message: to_console::Message) -> ToConsole {
-    ToConsole { message: Some(message) }
-}
-
-fn event(message: &str) -> Event {
-    serde_json::from_value(serde_json::json!({
-        "timestamp": Timestamp::now(),
-        "eventType": "FileAccess",
-        "action": "Blocked",
-        "severity": "High",
-        "message": message,
-        "id": Uuid::now_v7().to_string(),
-        "node": "somebody else's",
-        "filePath": "/etc/passwd",
-    }))
-    .unwrap()
 }

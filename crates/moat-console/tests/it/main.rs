@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod access;
+mod faults;
 mod hostile;
 mod notifiers;
 mod policies;
+mod replicas;
 mod server;
 mod stream;

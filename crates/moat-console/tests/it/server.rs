@@ -1,9 +1,11 @@
 //! A console on a free port of the loopback interface, and callers of it.
 
+use std::fs;
 use std::net::SocketAddr;
 
 use moat_console::access::Role;
 use moat_console::{Config, Console, Started, Tls, start};
+use moat_testkit::gateway::Enforcer;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -14,11 +16,14 @@ pub const PASSWORD: &str = "correct horse battery";
 pub struct Server {
     pub console: Console,
     pub url: String,
+    /// Where enforcers connect.
+    pub gateway: String,
     pub setup: String,
+    store: Option<String>,
     client: Client,
     cancel: CancellationToken,
     started: Option<Started>,
-    _state: TempDir,
+    state: TempDir,
 }
 
 /// Who calls.
@@ -31,38 +36,70 @@ pub enum As {
 
 impl Server {
     pub async fn start() -> Server {
+        Server::on(TempDir::new().unwrap(), None).await
+    }
+
+    /// Over the store with this address, or SQLite in the state folder.
+    async fn on(state: TempDir, store: Option<&str>) -> Server {
         // reqwest asks for a provider even where nothing is encrypted; a second test finds the first one's.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let state = TempDir::new().unwrap();
         let mut config = Config::new(state.path().to_owned());
         config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         config.gateway = SocketAddr::from(([127, 0, 0, 1], 0));
         config.tls = Tls::Off;
+        config.store = store.map(str::to_owned);
         // Where the receivers of tests are.
         config.egress.allow = vec!["127.0.0.0/8".parse().unwrap()];
         let cancel = CancellationToken::new();
         let mut started = start(config, cancel.clone()).await.unwrap();
-        let link = started.setup_link.take().expect("nobody can sign in yet");
-        let setup = link.split_once('#').expect("the secret stands after the #").1.to_owned();
+        let link = started.setup_link.take().unwrap_or_default();
         Server {
             console: started.console.clone(),
             url: started.url.clone(),
-            setup,
+            gateway: format!("https://{}", started.gateway),
+            // The secret stands after the #.
+            setup: link.split_once('#').map(|(_, secret)| secret.to_owned()).unwrap_or_default(),
+            store: store.map(str::to_owned),
             client: Client::builder().build().unwrap(),
             cancel,
             started: Some(started),
-            _state: state,
+            state,
         }
     }
 
     /// With an administrator, who is signed in.
     pub async fn with_admin() -> (Server, As) {
-        let server = Server::start().await;
-        let setup = json!({ "token": server.setup, "name": "admin", "password": PASSWORD });
-        let response = server.send(&As::Nobody, Method::POST, "/session/setup", Some(setup)).await;
+        Server::start().await.signed_in().await
+    }
+
+    /// The same, over the store with this address.
+    pub async fn over(store: &str) -> (Server, As) {
+        Server::on(TempDir::new().unwrap(), Some(store)).await.signed_in().await
+    }
+
+    /// Another console on the same store, with the same key.
+    pub async fn replica(&self) -> Server {
+        let state = TempDir::new().unwrap();
+        fs::copy(self.state.path().join("console.key"), state.path().join("console.key")).unwrap();
+        Server::on(state, self.store.as_deref()).await
+    }
+
+    async fn signed_in(self) -> (Server, As) {
+        let setup = json!({ "token": self.setup, "name": "admin", "password": PASSWORD });
+        let response = self.send(&As::Nobody, Method::POST, "/session/setup", Some(setup)).await;
         assert_eq!(response.status(), StatusCode::OK);
         let admin = session(response).await;
-        (server, admin)
+        (self, admin)
+    }
+
+    /// A node that enrols by a token which that caller makes.
+    pub async fn enrol(&self, caller: &As, node: &str) -> Enforcer {
+        let response =
+            self.send(caller, Method::POST, "/enrolment-tokens", Some(json!({ "label": node }))).await;
+        assert_eq!(response.status(), StatusCode::CREATED);
+        let made: Value = response.json().await.unwrap();
+        let token = made["secret"].as_str().unwrap().parse().unwrap();
+        Enforcer::enrol(&self.gateway, &token, node, "machine").await.unwrap()
     }
 
     pub fn request(&self, caller: &As, method: Method, path: &str) -> RequestBuilder {

@@ -372,10 +372,7 @@ impl Maps {
     }
 
     /// Writes profiles, their arrays first and all at once.
-    fn write<'a>(
-        &'a self,
-        profiles: impl IntoIterator<Item = &'a Profile>,
-    ) -> Result<(), libbpf_rs::Error> {
+    fn write<'a>(&'a self, profiles: impl IntoIterator<Item = &'a Profile>) -> Result<(), libbpf_rs::Error> {
         let mut arrays: Vec<Change<'_>> = Vec::new();
         let mut numbered = Vec::new();
         for profile in profiles {

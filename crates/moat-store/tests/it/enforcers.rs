@@ -121,7 +121,7 @@ async fn a_revoked_enforcer_is_not_admitted(Fresh { store, .. }: Fresh) {
 async fn heartbeats_say_how_far_it_is(Fresh { store, .. }: Fresh) {
     let token = token(&store, 1, in_an_hour()).await;
     let id = enrol(&store, &token, "node-1", "m", "s1").await.unwrap();
-    store.enforcer_connected(&id, "replica-a", "0.1.0", "6.12", "lsm", &json!({ "hooks": 3 })).await.unwrap();
+    store.enforcer_connected(&id, "a/1", "0.1.0", "6.12", "lsm", &json!({ "hooks": 3 })).await.unwrap();
     let enforcer = store.enforcer(&id).await.unwrap();
     assert_eq!((enforcer.state, enforcer.driver.as_str()), (EnforcerState::Connected, "lsm"));
     let progress = SetProgress { offered_set: 3, accepted_set: 3, enforced_set: 2 };
@@ -139,10 +139,14 @@ async fn heartbeats_say_how_far_it_is(Fresh { store, .. }: Fresh) {
     assert_eq!((enforcer.progress, enforcer.lag_ms), (progress, 12));
     assert_eq!(enforcer.status, json!({ "uptime": 5 }));
     // The session moved to another replica before the first one noticed its end.
-    store.enforcer_connected(&id, "replica-b", "0.1.0", "6.12", "lsm", &json!({})).await.unwrap();
-    store.enforcer_disconnected(&id, "replica-a").await.unwrap();
+    assert_eq!(store.enforcers_elsewhere("a").await.unwrap(), [""; 0]);
+    store.enforcer_connected(&id, "b/1", "0.1.0", "6.12", "lsm", &json!({})).await.unwrap();
+    assert_eq!(store.enforcers_elsewhere("a").await.unwrap(), [id.as_str()]);
+    assert_eq!(store.enforcers_elsewhere("b").await.unwrap(), [""; 0]);
+    store.enforcer_disconnected(&id, "a/1").await.unwrap();
     assert_eq!(store.enforcer(&id).await.unwrap().state, EnforcerState::Connected);
-    store.enforcer_disconnected(&id, "replica-b").await.unwrap();
+    store.enforcer_disconnected(&id, "b/1").await.unwrap();
+    assert_eq!(store.enforcers_elsewhere("a").await.unwrap(), [""; 0]);
     assert_eq!(store.enforcer(&id).await.unwrap().state, EnforcerState::Away);
 }
 

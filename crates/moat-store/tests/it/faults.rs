@@ -1,12 +1,11 @@
 //! A store that is full, read-only, or killed.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 use moat_store::{NewEvent, Store, StoreError};
-use moat_testkit::skip;
+use moat_testkit::Tmpfs;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -22,43 +21,10 @@ pub fn event() -> NewEvent {
     }
 }
 
-/// A file system of this size of one's own, until it is dropped.
-struct Tmpfs(TempDir);
-
-impl Tmpfs {
-    fn mount(size: &str) -> Option<Self> {
-        let folder = TempDir::new().unwrap();
-        let mounted = mount(&["-t", "tmpfs", "-o", &format!("size={size}"), "moat"], folder.path());
-        if !mounted {
-            skip("root", "cannot mount a file system");
-        }
-        mounted.then_some(Self(folder))
-    }
-
-    fn remount(&self, options: &str) {
-        assert!(mount(&["-o", &format!("remount,{options}")], self.0.path()));
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
-    }
-}
-
-fn mount(arguments: &[&str], at: &Path) -> bool {
-    Command::new("mount")
-        .args(arguments)
-        .arg(at)
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
-}
-
 #[tokio::test]
 async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let Some(disk) = Tmpfs::mount("6m") else { return };
-    let url = format!("sqlite:{}", disk.0.path().join("moat.db").display());
+    let url = format!("sqlite:{}", disk.path().join("moat.db").display());
     let store = Store::open(&url).await.unwrap();
     let mut acknowledged = vec![];
     let refused = loop {
@@ -86,7 +52,7 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
 #[tokio::test]
 async fn a_read_only_disk_is_said_to_be_so() {
     let Some(disk) = Tmpfs::mount("16m") else { return };
-    let url = format!("sqlite:{}", disk.0.path().join("moat.db").display());
+    let url = format!("sqlite:{}", disk.path().join("moat.db").display());
     let store = Store::open(&url).await.unwrap();
     store.insert_events(vec![event()]).await.unwrap();
     store.close().await;

@@ -3,6 +3,7 @@
 
 mod agent;
 mod bench;
+mod console;
 mod help;
 mod node;
 mod policy;

@@ -4,49 +4,47 @@ use moat_policy::Attempt;
 use moat_store::{ActivityKind, EnforcerState};
 use moat_wire::gateway::ActivityReport;
 use moat_wire::gateway::proto::policy_state::State;
-use moat_wire::gateway::proto::{Activities, PolicyAck, PolicySet, PolicyState};
+use moat_wire::gateway::proto::{Activities, PolicyAck, PolicyState};
 
 use super::*;
+
+over_both!(
+    what_containers_did_is_stored_and_what_is_no_activity_is_not,
+    events_are_acknowledged_when_stored_and_what_is_sent_again_is_stored_once,
+    what_is_not_understood_is_counted_and_does_not_stop_the_rest,
+    a_console_that_dies_and_comes_back_has_everything_that_it_acknowledged_and_nothing_twice,
+    policies_come_whole_first_then_as_changes_and_what_became_of_them_is_known,
+    an_enforcer_has_one_session_and_the_newest_counts,
+    an_oversized_message_ends_its_session_and_no_other,
+    a_session_that_does_not_begin_with_a_greeting_is_ended,
+    a_node_that_floods_gets_its_turn_and_the_others_theirs,
+    a_console_that_ends_says_so,
+);
 
 fn messages(events: &[StoredEvent]) -> Vec<&str> {
     events.iter().map(|stored| stored.event.message.as_str()).collect()
 }
 
-async fn policy_set(session: &mut Conversation) -> PolicySet {
-    match session.hear().await {
-        Some(to_enforcer::Message::PolicySet(set)) => set,
-        other => panic!("expected policies, heard {other:?}"),
-    }
-}
-
-#[tokio::test]
-async fn events_are_acknowledged_when_stored_and_what_is_sent_again_is_stored_once() {
-    let console = Running::start().await;
-    let identity = console.enrol("web-1").await;
+async fn events_are_acknowledged_when_stored_and_what_is_sent_again_is_stored_once(console: Running) {
+    let enforcer = console.enrol("web-1").await;
     let events: Vec<_> = (0..100).map(|n| event(&n.to_string())).collect();
-    let mut session = console.session(&identity).await.unwrap();
+    let mut session = console.session(&enforcer).await.unwrap();
     session.send_events(60, &events[..60]).await;
     assert_eq!(session.stored().await, 60);
     assert_eq!(console.stored().await.len(), 60);
     drop(session);
     // The acknowledgement was lost: all of it comes again.
-    let mut session = console.session(&identity).await.unwrap();
+    let mut session = console.session(&enforcer).await.unwrap();
     session.send_events(100, &events).await;
     assert_eq!(session.stored().await, 100);
     let stored = console.stored().await;
     let expected: Vec<_> = (0..100).map(|n| n.to_string()).collect();
     assert_eq!(messages(&stored), expected);
     // An enforcer speaks for its own node only.
-    assert!(
-        stored
-            .iter()
-            .all(|stored| stored.event.node == "web-1" && stored.enforcer_id == identity.certificate.name)
-    );
+    assert!(stored.iter().all(|stored| stored.event.node == "web-1" && stored.enforcer_id == enforcer.id()));
 }
 
-#[tokio::test]
-async fn what_is_not_understood_is_counted_and_does_not_stop_the_rest() {
-    let console = Running::start().await;
+async fn what_is_not_understood_is_counted_and_does_not_stop_the_rest(console: Running) {
     let mut session = console.session(&console.enrol("a").await).await.unwrap();
     let mut bad = event("bad");
     bad.id = String::from("'; DROP TABLE event; --");
@@ -93,9 +91,7 @@ fn ran(path: &str) -> ActivityReport {
     }
 }
 
-#[tokio::test]
-async fn what_containers_did_is_stored_and_what_is_no_activity_is_not() {
-    let console = Running::start().await;
+async fn what_containers_did_is_stored_and_what_is_no_activity_is_not(console: Running) {
     let mut session = console.session(&console.enrol("a").await).await.unwrap();
     let connected = ActivityReport {
         attempt: Attempt::Connect {
@@ -140,21 +136,21 @@ async fn what_containers_did_is_stored_and_what_is_no_activity_is_not() {
     assert!(peer.last_seen <= Timestamp::now() && peer.count == 2 * i64::from(u32::MAX));
 }
 
-#[tokio::test]
-async fn a_console_that_dies_and_comes_back_has_everything_that_it_acknowledged_and_nothing_twice() {
-    let console = Running::start().await;
-    let identity = console.enrol("a").await;
+async fn a_console_that_dies_and_comes_back_has_everything_that_it_acknowledged_and_nothing_twice(
+    console: Running,
+) {
+    let enforcer = console.enrol("a").await;
     let events: Vec<_> = (0..2000).map(|n| event(&n.to_string())).collect();
-    let mut session = console.session(&identity).await.unwrap();
+    let mut session = console.session(&enforcer).await.unwrap();
     for (index, batch) in (1..).zip(events.chunks(50)) {
         session.send_events(index * 50, batch).await;
     }
     let acknowledged = session.stored().await;
-    let (folder, authority, address) = console.kill().await;
-    let console = Running::on(folder, authority, address).await;
+    let (place, authority, address) = console.kill().await;
+    let console = Running::on(place, authority, address).await;
     let survived = console.stored().await;
     assert!(survived.len() as u64 >= acknowledged);
-    let mut session = console.session(&identity).await.unwrap();
+    let mut session = console.session(&enforcer).await.unwrap();
     let from = usize::try_from(acknowledged).unwrap();
     session.send_events(2000, &events[from..]).await;
     assert_eq!(session.stored().await, 2000);
@@ -162,20 +158,18 @@ async fn a_console_that_dies_and_comes_back_has_everything_that_it_acknowledged_
     assert_eq!(messages(&console.stored().await), expected);
 }
 
-#[tokio::test]
-async fn policies_come_whole_first_then_as_changes_and_what_became_of_them_is_known() {
-    let console = Running::start().await;
+async fn policies_come_whole_first_then_as_changes_and_what_became_of_them_is_known(console: Running) {
     console.put_policy("a", "a: 1").await;
-    let identity = console.enrol("node").await;
-    let mut session = console.session(&identity).await.unwrap();
-    let whole = policy_set(&mut session).await;
+    let enforcer = console.enrol("node").await;
+    let mut session = console.session(&enforcer).await.unwrap();
+    let whole = session.policy_set().await;
     assert_eq!((whole.base, whole.upserts.len(), whole.more), (0, 1, false));
     console.put_policy("b", &"#".repeat(200_000)).await;
     console.put_policy("c", &"#".repeat(200_000)).await;
     let mut names = Vec::new();
     let mut set = whole.set;
     while names.len() < 2 {
-        let change = policy_set(&mut session).await;
+        let change = session.policy_set().await;
         assert!(change.base == set || change.base < change.set);
         names.extend(change.upserts.into_iter().map(|policy| policy.name));
         set = change.set;
@@ -193,12 +187,9 @@ async fn policies_come_whole_first_then_as_changes_and_what_became_of_them_is_kn
     let known = async {
         let mut watch = console.store.watch();
         loop {
-            let enforcer = console.store.enforcer(&identity.certificate.name).await.unwrap();
+            let kept = console.store.enforcer(enforcer.id()).await.unwrap();
             let statuses = console.store.policy_statuses(Some("a"), None).await.unwrap();
-            if enforcer.progress.enforced_set == set
-                && enforcer.progress.offered_set == set
-                && !statuses.is_empty()
-            {
+            if kept.progress.enforced_set == set && kept.progress.offered_set == set && !statuses.is_empty() {
                 return statuses;
             }
             watch.changed().await;
@@ -208,35 +199,31 @@ async fn policies_come_whole_first_then_as_changes_and_what_became_of_them_is_kn
     assert_eq!((statuses[0].state, statuses[0].containers), (moat_store::PolicyState::Degraded, 3));
 }
 
-#[tokio::test]
-async fn an_enforcer_has_one_session_and_the_newest_counts() {
-    let console = Running::start().await;
-    let identity = console.enrol("a").await;
-    let mut older = console.session(&identity).await.unwrap();
+async fn an_enforcer_has_one_session_and_the_newest_counts(console: Running) {
+    let enforcer = console.enrol("a").await;
+    let mut older = console.session(&enforcer).await.unwrap();
     older.send_events(1, &[event("older")]).await;
     assert_eq!(older.stored().await, 1);
-    let mut newer = console.session(&identity).await.unwrap();
+    let mut newer = console.session(&enforcer).await.unwrap();
     newer.send_events(1, &[event("newer")]).await;
     assert_eq!(newer.stored().await, 1);
     assert_eq!(older.goodbye().await, goodbye::Reason::Superseded);
     // That the older one is over does not make the enforcer look away.
     newer.send_events(2, &[event("still here")]).await;
     assert_eq!(newer.stored().await, 2);
-    let state = console.store.enforcer(&identity.certificate.name).await.unwrap().state;
+    let state = console.store.enforcer(enforcer.id()).await.unwrap().state;
     assert_eq!(state, EnforcerState::Connected);
     drop(newer);
     let away = async {
         let mut watch = console.store.watch();
-        while console.store.enforcer(&identity.certificate.name).await.unwrap().state != EnforcerState::Away {
+        while console.store.enforcer(enforcer.id()).await.unwrap().state != EnforcerState::Away {
             watch.changed().await;
         }
     };
     timeout(PATIENCE, away).await.unwrap();
 }
 
-#[tokio::test]
-async fn an_oversized_message_ends_its_session_and_no_other() {
-    let console = Running::start().await;
+async fn an_oversized_message_ends_its_session_and_no_other(console: Running) {
     let mut large = console.session(&console.enrol("a").await).await.unwrap();
     let mut small = console.session(&console.enrol("b").await).await.unwrap();
     let json = vec![vec![b' '; MAX_MESSAGE + 1]];
@@ -247,20 +234,14 @@ async fn an_oversized_message_ends_its_session_and_no_other() {
     assert_eq!(messages(&console.stored().await), ["unharmed"]);
 }
 
-#[tokio::test]
-async fn a_session_that_does_not_begin_with_a_greeting_is_ended() {
-    let console = Running::start().await;
-    let identity = console.enrol("a").await;
-    let (to, outgoing) = mpsc::channel(1);
-    to.send(said(to_console::Message::Events(Events::default()))).await.unwrap();
-    let outgoing = tokio_stream::wrappers::ReceiverStream::new(outgoing);
-    let from = console.client(&identity).await.session(outgoing).await.unwrap().into_inner();
-    assert_eq!(Conversation { to, from }.goodbye().await, goodbye::Reason::Protocol);
+async fn a_session_that_does_not_begin_with_a_greeting_is_ended(console: Running) {
+    let enforcer = console.enrol("a").await;
+    let first = to_console::Message::Events(Events::default());
+    let mut session = enforcer.converse(&console.url, first).await.unwrap();
+    assert_eq!(session.goodbye().await, goodbye::Reason::Protocol);
 }
 
-#[tokio::test]
-async fn a_node_that_floods_gets_its_turn_and_the_others_theirs() {
-    let console = Running::start().await;
+async fn a_node_that_floods_gets_its_turn_and_the_others_theirs(console: Running) {
     let mut flood = console.session(&console.enrol("flood").await).await.unwrap();
     let mut calm = console.session(&console.enrol("calm").await).await.unwrap();
     let many: Vec<_> = (0..200).map(|n| event(&format!("flood {n}"))).collect();
@@ -284,9 +265,7 @@ async fn a_node_that_floods_gets_its_turn_and_the_others_theirs() {
     assert_eq!(console.stored().await.len(), 50 * 200 + 1);
 }
 
-#[tokio::test]
-async fn a_console_that_ends_says_so() {
-    let console = Running::start().await;
+async fn a_console_that_ends_says_so(console: Running) {
     let mut session = console.session(&console.enrol("a").await).await.unwrap();
     session.send_events(1, &[event("a")]).await;
     assert_eq!(session.stored().await, 1);
