@@ -26,11 +26,13 @@ use crate::control::Probed;
 use crate::policies::{FromConsole, Policies};
 
 mod acknowledge;
+mod changes;
 mod checksum;
 mod enrolment;
 mod events;
 mod files;
 mod kept;
+mod own_policies;
 mod report;
 mod session;
 mod shared;

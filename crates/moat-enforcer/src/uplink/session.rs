@@ -20,7 +20,7 @@ use tonic::{Code, Status, Streaming};
 use super::enrolment::{EnrolError, Enrolled, Enrolment};
 use super::kept::{self, Kept};
 use super::shared::Shared;
-use super::{ANSWER, Agent, acknowledge, events, report};
+use super::{ANSWER, Agent, acknowledge, events, own_policies, report};
 
 /// Messages that wait to be sent.
 const QUEUE: usize = 4;
@@ -95,13 +95,16 @@ pub async fn run(
     let (receive, due) = (receive(incoming, kept, spool, &stored_to, &states_to), due(&enrolled.identity));
     let (events, reports) = (events::send(spool, &to, stored, agent), report::send(spool, &to, agent));
     let acknowledgements = acknowledge::send(&to, states, agent);
-    let (receive, events, reports, acknowledgements) =
-        (pin!(receive), pin!(events), pin!(reports), pin!(acknowledgements));
+    let given = kept::lock(kept).files();
+    let own = own_policies::send(&to, &given, agent);
+    let (receive, events, reports, acknowledgements, own) =
+        (pin!(receive), pin!(events), pin!(reports), pin!(acknowledgements), pin!(own));
     tokio::select! {
         ended = receive => ended,
         error = events => Err(error),
         error = reports => Err(error),
         error = acknowledgements => Err(error),
+        error = own => Err(error),
         () = due => renew(&mut client, enrolment).await,
     }
 }
