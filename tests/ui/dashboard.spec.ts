@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { expect, type Page, test } from "@playwright/test";
+import { receiver, type Receiver } from "./receiver";
 import { stage } from "./stage";
 
 const PASSWORD = "correct horse battery";
@@ -103,7 +104,7 @@ test("signing out and in, with a wrong password between", async () => {
 
 test("every page has something to say while there is nothing", async () => {
   for (const [link, words] of [["Events", "Quiet so far"], ["Policies", "No policies yet"], ["Workloads", "No workloads yet"],
-    ["Enforcers", "No node has enrolled yet"]] as const) {
+    ["Enforcers", "No node has enrolled yet"], ["Notifiers", "Events stay here so far"]] as const) {
     await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: link }).click();
     await expect(page.getByText(words)).toBeVisible();
     await accessible();
@@ -288,7 +289,130 @@ test("policies, workloads and enforcers, with what stands behind each", async ()
   await picture("enforcers");
 });
 
+test("policies of the nodes' own folders stand beside the console's, to be read", async () => {
+  await page.goto("/policies");
+  const row = page.getByRole("row").filter({ hasText: "no-dangerous-syscalls" });
+  await expect(row).toContainText("on nodes, 2 kinds");
+  // With the keyboard alone.
+  await row.focus();
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/node-policies\/RuntimePolicy\/no-dangerous-syscalls$/);
+  await expect(page.getByText("The nodes have 2 different policies of this name")).toBeVisible();
+  await expect(page.getByRole("row").filter({ hasText: "node-3" })).toContainText("/etc/moat/policies/no-dangerous-syscalls.yaml");
+  await expect(page.getByText("mode: Audit")).toBeVisible();
+  await expect(page.getByRole("link", { name: "Edit" })).toHaveCount(0);
+  await accessible();
+  // Who follows an old link by name finds it, too.
+  await page.goto("/policies/no-egress");
+  await expect(page).toHaveURL(/\/node-policies\/RuntimePolicy\/no-egress$/);
+  await expect(page.getByRole("row").filter({ hasText: "node-2" })).toContainText("Enforced");
+  await picture("node-policy");
+  await page.goto("/policies/no-such-policy");
+  await expect(page.getByRole("alert")).toContainText("no-such-policy");
+  // And a workload's rules name them.
+  await page.goto("/workloads/default/Deployment/web");
+  await expect(page.getByText("from the node’s folder").first()).toBeVisible();
+  await expect(page.getByText("The own folders of node-3 have other policies").or(page.getByText("The own folders of node-1, node-2 have other policies"))).toBeVisible();
+  await page.getByRole("link", { name: "no-egress", exact: true }).first().click();
+  await expect(page).toHaveURL(/\/node-policies\/RuntimePolicy\/no-egress$/);
+});
+
+const SIGNING_KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+let hook: Receiver;
+
+test("a notifier is made with the keyboard alone, and tested", async () => {
+  hook = await receiver();
+  await page.goto("/notifiers");
+  await page.getByRole("link", { name: "New notifier" }).first().focus();
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("Where shall events go?")).toBeVisible();
+  await accessible();
+  await page.getByRole("button", { name: /^Webhook/ }).focus();
+  await page.keyboard.press("Enter");
+  await expect(page.getByLabel("Name")).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("It needs a name")).toBeVisible();
+  await accessible();
+  await page.keyboard.type("on-call");
+  await page.keyboard.press("Tab");
+  await page.keyboard.type(hook.url);
+  await page.keyboard.press("Tab");
+  await page.keyboard.type(SIGNING_KEY);
+  await page.getByLabel("Pods with these labels").focus();
+  await page.keyboard.type("app in (");
+  await expect(page.getByText("No label selector: app in (")).toBeVisible();
+  await page.keyboard.type("nginx)");
+  await expect(page.getByText("No label selector")).toHaveCount(0);
+  await picture("notifier-form");
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("heading", { name: "on-call" })).toBeVisible();
+  await expect(page.getByText("Everything arrived so far")).toBeVisible();
+
+  await page.getByRole("button", { name: "Send a test" }).focus();
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("alert").filter({ hasText: "The test arrived" })).toContainText("200 OK: thanks");
+  expect(hook.taken.at(-1)).toContain("This is a test of the notifier on-call");
+  await accessible();
+  hook.refuses = "This is a test";
+  await page.getByRole("button", { name: "Send a test" }).click();
+  await expect(page.getByRole("alert").filter({ hasText: "did not arrive" })).toContainText("no angle brackets here");
+});
+
+test("what a receiver refuses is a dead letter, to be sent again or discarded", async () => {
+  hook.refuses = "<img";
+  await stage("burst");
+  const letters = page.getByRole("table", { name: "Dead letters" });
+  await expect(letters.getByRole("row").nth(1)).toContainText("no angle brackets here", { timeout: 60_000 });
+  await expect(page.getByText(/^7 events/)).toBeVisible();
+  await accessible();
+  await picture("notifier");
+  // Refused again, it is there again; what is discarded is not.
+  hook.refuses = null;
+  await letters.getByRole("button", { name: "Retry" }).click();
+  await expect(page.getByText("Everything arrived so far")).toBeVisible({ timeout: 30_000 });
+  await expect.poll(() => hook.taken.some((text) => text.includes("<img"))).toBe(true);
+  hook.refuses = "<img";
+  await stage("burst");
+  await expect(letters.getByRole("row").nth(1)).toBeVisible({ timeout: 60_000 });
+  await page.getByRole("button", { name: "Discard all" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Discard all" }).click();
+  await expect(page.getByText("Everything arrived so far")).toBeVisible();
+  await page.goto("/notifiers");
+  await expect(page.getByRole("row").filter({ hasText: "on-call" })).toContainText("Working");
+  await accessible();
+  await picture("notifiers");
+});
+
+test("a notifier's secrets are never shown, and belong to an address", async () => {
+  await page.getByRole("link", { name: "on-call" }).click();
+  await page.getByRole("link", { name: "Edit" }).click();
+  await expect(page.getByText("kept sealed, never shown again")).toBeVisible();
+  expect(await page.content()).not.toContain(SIGNING_KEY);
+  await page.getByLabel("Address").fill(`${hook.url}/elsewhere`);
+  await expect(page.getByText("enter them again")).toBeVisible();
+  await page.getByLabel("Address").fill(hook.url);
+  await expect(page.getByText("kept sealed, never shown again")).toBeVisible();
+  await accessible();
+});
+
+test("two who change a notifier at once do not overwrite each other", async ({ browser }) => {
+  const context = await browser.newContext({ storageState: await page.context().storageState() });
+  const other = await context.newPage();
+  await other.goto(page.url());
+  await expect(other.getByLabel("Name")).toHaveValue("on-call");
+  await page.getByLabel("Name").fill("night-shift");
+  await page.getByRole("button", { name: "Save" }).click();
+  await expect(page.getByRole("heading", { name: "night-shift" })).toBeVisible();
+  await other.getByLabel("Name").fill("day-shift");
+  await other.getByRole("button", { name: "Save" }).click();
+  await expect(other.getByRole("alert")).toBeVisible();
+  await other.getByRole("button", { name: "Show what is there now" }).click();
+  await expect(other.getByLabel("Name")).toHaveValue("night-shift");
+  await context.close();
+});
+
 test("a token to enrol by is shown once", async () => {
+  await page.goto("/enforcers");
   await page.getByRole("button", { name: "Enrol nodes" }).click();
   await page.getByLabel("Label").fill("rack 4");
   await page.getByRole("button", { name: "Make a token" }).click();
@@ -321,6 +445,14 @@ test("an auditor sees everything and changes nothing", async ({ browser }) => {
   await auditor.goto("/policies/DisallowEtcAccessForNginx");
   await expect(auditor.getByRole("link", { name: "Events" }).first()).toBeVisible();
   await expect(auditor.getByRole("link", { name: "Edit" })).toHaveCount(0);
+  await auditor.goto("/notifiers");
+  await auditor.getByRole("link", { name: "night-shift" }).click();
+  await expect(auditor.getByText("Everything arrived so far")).toBeVisible();
+  for (const change of ["Send a test", "Pause", "Delete", "Edit"]) {
+    await expect(auditor.getByRole("button", { name: change }).or(auditor.getByRole("link", { name: change }))).toHaveCount(0);
+  }
+  await auditor.goto("/notifiers/new");
+  await expect(auditor.getByText("For operators")).toBeVisible();
   await auditor.goto("/settings/users");
   await expect(auditor.getByText("For administrators")).toBeVisible();
   // Who goes past the buttons is refused by the console.
@@ -332,6 +464,18 @@ test("an auditor sees everything and changes nothing", async ({ browser }) => {
   await auditor.getByRole("button", { name: "Save" }).click();
   await expect(auditor.getByRole("alert")).toContainText("Not allowed");
   await context.close();
+});
+
+test("a notifier is deleted after a question", async () => {
+  await page.goto("/notifiers");
+  await page.getByRole("link", { name: "night-shift" }).click();
+  await page.getByRole("button", { name: "Pause" }).click();
+  await expect(page.getByText("Paused")).toBeVisible();
+  await page.getByRole("button", { name: "Delete" }).click();
+  await accessible();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await expect(page.getByText("Events stay here so far")).toBeVisible();
+  hook.close();
 });
 
 test("the audit log has it all, and its chain holds", async () => {
@@ -359,7 +503,8 @@ test("settings are kept", async () => {
 test("dark is as readable as light", async () => {
   await page.goto("/overview");
   await page.getByRole("button", { name: "Dark colours" }).click();
-  for (const address of ["/overview", "/events", "/policies/DisallowEtcAccessForNginx", "/workloads", "/enforcers"]) {
+  for (const address of ["/overview", "/events", "/policies/DisallowEtcAccessForNginx", "/node-policies/RuntimePolicy/no-egress", "/workloads",
+    "/workloads/default/Deployment/web", "/enforcers", "/notifiers", "/notifiers/new"]) {
     await page.goto(address);
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
     await page.waitForLoadState("load");
@@ -378,7 +523,8 @@ test("a wide screen is used", async () => {
   const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   expect(await overflow()).toBeLessThanOrEqual(0);
   await page.setViewportSize({ width: 1280, height: 800 });
-  for (const address of ["/overview", "/events", "/policies", "/workloads", "/enforcers", "/audit"]) {
+  for (const address of ["/overview", "/events", "/policies", "/policies/web-tools", "/policies/templates", "/node-policies/RuntimePolicy/no-egress", "/workloads", "/enforcers",
+    "/notifiers", "/notifiers/new", "/audit", "/settings/users"]) {
     await page.goto(address);
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
     expect(await overflow(), address).toBeLessThanOrEqual(0);

@@ -5,6 +5,7 @@ pub mod enforcers;
 pub mod enrolment_tokens;
 pub mod events;
 pub mod extract;
+pub mod node_policies;
 pub mod notifiers;
 pub mod openapi;
 pub mod overview;
@@ -35,6 +36,7 @@ pub fn routes() -> Vec<Route> {
         session::routes(),
         overview::routes(),
         policies::routes(),
+        node_policies::routes(),
         workloads::routes(),
         events::routes(),
         enforcers::routes(),

@@ -47,6 +47,8 @@ async fn people_find_their_way_through_the_dashboard() -> Result<()> {
     config.gateway = "127.0.0.1:0".parse()?;
     config.names = vec!["localhost".to_owned()];
     config.tls = Tls::Off;
+    // Where the journeys' receiver of notifications is.
+    config.egress.allow = vec!["127.0.0.0/8".parse()?];
     let console = moat_console::start(config, cancel.clone()).await?;
     let url = console.url.clone();
     let link = console.setup_link.clone().context("a new console has a link to set it up")?;

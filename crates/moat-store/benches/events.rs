@@ -111,6 +111,8 @@ fn event(begin: Timestamp, number: usize, of: usize) -> NewEvent {
         id: id.to_string(),
         node: format!("node-{}", pick(40, 100)),
         namespace: Some(format!("team-{}", service / 4)),
+        workload_kind: Some("Deployment".into()),
+        workload_name: Some(format!("service-{service}")),
         labels: [("app".to_owned(), format!("service-{service}"))].into(),
         container_id: Some(format!("{mixed:064x}")),
         image: Some(format!("registry.example.com/team/service-{service}:1.{}", pick(44, 9))),

@@ -48,6 +48,8 @@ const TABLES: &[Table] = &[
         created_by Text, created_at Integer, expires_at Integer, revoked_at Integer]),
     table!("policy_status", 2, [policy Text, enforcer_id Text, revision Integer, state Text, reasons Text,
         containers Integer]),
+    table!("node_policy", 3, [enforcer_id Text, kind Text, name Text, file Text, document Text, first_seen Integer,
+        state Text, reasons Text, containers Integer]),
     table!("container", 2, [enforcer_id Text, container_id Text, namespace Text, kind Text, name Text, workload Text,
         policies Text, rules Integer, problem Text, protection Text, started_at Integer, seen_at Integer,
         ended_at Integer]),

@@ -246,6 +246,7 @@ impl Transaction {
             )
             .await?;
         self.connection.execute("DELETE FROM policy_status WHERE enforcer_id = $1", vec![id.into()]).await?;
+        self.connection.execute("DELETE FROM node_policy WHERE enforcer_id = $1", vec![id.into()]).await?;
         self.connection
             .execute(
                 "UPDATE container SET ended_at = $2 WHERE enforcer_id = $1 AND ended_at IS NULL",

@@ -19,6 +19,7 @@ mod error;
 mod event;
 mod keepsake;
 mod migrations;
+mod node_policy;
 mod notifier;
 mod notifier_lease;
 mod policy;
@@ -44,6 +45,7 @@ pub use event::{
     Bucket, Cursor, EventFilter, EventPage, Inserted, Keep, NewEvent, Purged, Retention, StoredEvent, Top,
     TopSubject,
 };
+pub use node_policy::{NodePolicy, NodePolicyGroup};
 pub use notifier::{NewNotifier, Notifier};
 pub use notifier_lease::LeaseSign;
 pub use policy::{NewPolicy, Policy, PolicyAction, PolicyChanges, PolicyRevision};

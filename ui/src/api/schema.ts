@@ -298,6 +298,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/node-policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Policies of the nodes' own folders */
+        get: operations["listNodePolicies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/node-policies/{kind}/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the nodes' own folders say under one name, and where */
+        get: operations["getNodePolicy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workloads": {
         parameters: {
             query?: never;
@@ -1259,6 +1293,66 @@ export interface components {
         };
         PolicyState: ("Enforced" | "Refused") | "Pending" | "Accepted" | "Degraded";
         /** @description A page of a list. */
+        NodePolicySummaryPage: {
+            items: components["schemas"]["NodePolicySummary"][];
+            /** @description `cursor` of the next page; null after the last. */
+            next: string | null;
+        };
+        /** @description A policy that some nodes have in their own folder. */
+        NodePolicySummary: {
+            name: string;
+            kind: string;
+            /** @description Of a `RuntimePolicy`; of what most nodes have, as the fields that follow. */
+            mode: components["schemas"]["Mode"] | null;
+            enforceAfter: string | null;
+            /** Format: uint */
+            rules: number;
+            actions: components["schemas"]["RuleAction"][];
+            /**
+             * Format: uint
+             * @description Different documents of that name; 1 where all nodes agree.
+             */
+            versions: number;
+            /** @description Of the nodes that have it. */
+            coverage: components["schemas"]["Coverage"];
+        };
+        NodePolicyDetail: {
+            name: string;
+            kind: string;
+            /** @description What most nodes have comes first. */
+            versions: components["schemas"]["NodePolicyVersion"][];
+        };
+        /** @description Nodes that agree on a policy. */
+        NodePolicyVersion: {
+            /**
+             * @description YAML as the enforcers understood it, without the comments of their files; empty where it is too large to be
+             *     told.
+             */
+            document: string;
+            mode: components["schemas"]["Mode"] | null;
+            enforceAfter: string | null;
+            /** Format: uint */
+            rules: number;
+            actions: components["schemas"]["RuleAction"][];
+            nodes: components["schemas"]["NodePolicyPlace"][];
+        };
+        /** @description A node that has the policy. */
+        NodePolicyPlace: {
+            enforcerId: string;
+            node: string;
+            /** @description Where it stands on the node. */
+            file: string;
+            state: components["schemas"]["PolicyState"];
+            reasons: string[];
+            /** Format: int64 */
+            containers: number;
+            /**
+             * Format: date-time
+             * @description When the node first had a policy of that name.
+             */
+            firstSeen: string;
+        };
+        /** @description A page of a list. */
         WorkloadSummaryPage: {
             items: components["schemas"]["WorkloadSummary"][];
             /** @description `cursor` of the next page; null after the last. */
@@ -1294,6 +1388,10 @@ export interface components {
             rules: components["schemas"]["EffectiveRule"][];
             /** @description Policies that are not for this workload, each with the selector that failed. */
             notSelected: components["schemas"]["NotSelected"][];
+            /** @description The node whose rules these are: policies of the nodes' own folders may differ. */
+            rulesNode: string;
+            /** @description Further nodes of the workload whose own folders say something else. */
+            otherNodes: string[];
             /** @description What its containers ran, opened and connected to; newest first. */
             activity: components["schemas"]["Activity"][];
         };
@@ -1368,6 +1466,7 @@ export interface components {
         /** @description A rule that holds for a workload. */
         EffectiveRule: {
             policy: string;
+            source: components["schemas"]["PolicySource"];
             rule: string;
             severity: components["schemas"]["Severity"];
             action: components["schemas"]["RuleAction"];
@@ -1378,6 +1477,8 @@ export interface components {
             /** @description Where it is held otherwise than written, by node. */
             holdings: components["schemas"]["Holding"][];
         };
+        /** @description Whose policy it is. */
+        PolicySource: "Console" | "Node";
         Holding: {
             node: string;
             state: components["schemas"]["PolicyState"];
@@ -1385,6 +1486,7 @@ export interface components {
         };
         NotSelected: {
             policy: string;
+            source: components["schemas"]["PolicySource"];
             why: string;
         };
         Activity: {
@@ -1444,6 +1546,9 @@ export interface components {
             id: string;
             node?: string;
             namespace?: string | null;
+            /** @description Kind of the object that controls the pod: see [`Workload`](crate::Workload). */
+            workloadKind?: string | null;
+            workloadName?: string | null;
             labels?: {
                 [key: string]: string;
             };
@@ -1573,8 +1678,12 @@ export interface components {
         DecidingRule: {
             policy: string;
             rule: string;
-            /** Format: int64 */
-            revision: number;
+            source: components["schemas"]["PolicySource"];
+            /**
+             * Format: int64
+             * @description None of a policy of the node's own folder.
+             */
+            revision: number | null;
             mode: components["schemas"]["Mode"];
             definition: unknown;
         };
@@ -2876,6 +2985,67 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NodePolicyStatusPage"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listNodePolicies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodePolicySummaryPage"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getNodePolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                kind: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodePolicyDetail"];
                 };
             };
             /** @description What went wrong */

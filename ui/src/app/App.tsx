@@ -12,11 +12,15 @@ const Overview = lazy(() => import("../pages/overview/Overview"));
 const Events = lazy(() => import("../pages/events/Events"));
 const Policies = lazy(() => import("../pages/policies/Policies"));
 const Policy = lazy(() => import("../pages/policies/Policy"));
+const NodePolicy = lazy(() => import("../pages/policies/NodePolicy"));
 const PolicyEditor = lazy(() => import("../pages/policies/PolicyEditor"));
 const Templates = lazy(() => import("../pages/policies/Templates"));
 const Workloads = lazy(() => import("../pages/workloads/Workloads"));
 const Workload = lazy(() => import("../pages/workloads/Workload"));
 const Enforcers = lazy(() => import("../pages/enforcers/Enforcers"));
+const Notifiers = lazy(() => import("../pages/notifiers/Notifiers"));
+const Notifier = lazy(() => import("../pages/notifiers/Notifier"));
+const NotifierEditor = lazy(() => import("../pages/notifiers/NotifierEditor"));
 const Audit = lazy(() => import("../pages/audit/Audit"));
 const Settings = lazy(() => import("../pages/settings/Settings"));
 
@@ -42,9 +46,14 @@ function Signed() {
           <Route path="policies/templates" element={<Templates />} />
           <Route path="policies/:name" element={<Policy />} />
           <Route path="policies/:name/edit" element={<PolicyEditor />} />
+          <Route path="node-policies/:kind/:name" element={<NodePolicy />} />
           <Route path="workloads" element={<Workloads />} />
           <Route path="workloads/:namespace/:kind/:name" element={<Workload />} />
           <Route path="enforcers" element={<Enforcers />} />
+          <Route path="notifiers" element={<Notifiers />} />
+          <Route path="notifiers/new" element={<NotifierEditor />} />
+          <Route path="notifiers/:id" element={<Notifier />} />
+          <Route path="notifiers/:id/edit" element={<NotifierEditor />} />
           <Route path="audit" element={<Audit />} />
           <Route path="settings/*" element={<Settings />} />
           <Route path="*" element={<NotFound />} />

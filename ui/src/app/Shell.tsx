@@ -2,7 +2,7 @@
 import { ActionIcon, AppShell, Burger, Group, Menu, Text, Tooltip, useComputedColorScheme, useMantineColorScheme, VisuallyHidden } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import {
-  IconActivity, IconAffiliate, IconBook, IconBox, IconChecklist, IconChevronDown, IconHistory, IconLayoutDashboard, IconLogout,
+  IconActivity, IconAffiliate, IconBell, IconBook, IconBox, IconChecklist, IconChevronDown, IconHistory, IconLayoutDashboard, IconLogout,
   IconMoon, IconPhoto, IconServer, IconSettings, IconShield, IconSun,
 } from "@tabler/icons-react";
 import { useQueryClient } from "@tanstack/react-query";
@@ -17,6 +17,7 @@ const PAGES = [
   ["/policies", "Policies", IconShield],
   ["/workloads", "Workloads", IconBox],
   ["/enforcers", "Enforcers", IconServer],
+  ["/notifiers", "Notifiers", IconBell],
   ["/audit", "Audit log", IconHistory],
 ] as const;
 

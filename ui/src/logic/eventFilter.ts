@@ -1,5 +1,12 @@
 // Which events are shown: kept in the address, so that a view can be sent to somebody else.
 
+import type { components } from "../api/schema";
+
+export const EVENT_TYPES: readonly components["schemas"]["EventType"][] = ["ProcessExec", "FileAccess", "NetworkConnection", "Syscall",
+  "PrivilegedOperation", "Drift", "FileIntegrity", "AnomalousBehavior", "Admission", "ImageScan", "Compliance", "Audit", "System"];
+export const EVENT_ACTIONS: readonly components["schemas"]["EventAction"][] = ["Blocked", "Killed", "PodKilled", "Quarantined", "Alerted",
+  "WouldBlock", "WouldKill", "WouldKillPod", "WouldQuarantine", "WouldAlert"];
+
 /** Parameters that are lists, by their name in the API. */
 export const LISTS = ["types", "actions", "namespaces", "pods", "containers", "policies", "rules", "nodes"] as const;
 export type ListName = (typeof LISTS)[number];

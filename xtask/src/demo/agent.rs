@@ -32,6 +32,7 @@ pub struct Agent {
     log: PathBuf,
     pub program: PathBuf,
     pub control: PathBuf,
+    state: PathBuf,
     pub policies: PathBuf,
     pub events_file: PathBuf,
 }
@@ -100,13 +101,38 @@ impl Agent {
             }
         });
         serving.await.with_context(|| format!("moat up does not serve {}", control.display()))??;
-        Ok(Agent { child, program, control, log: at("moat.log"), policies: at("policies"), events_file })
+        Ok(Agent {
+            child,
+            program,
+            control,
+            state: at("state"),
+            log: at("moat.log"),
+            policies: at("policies"),
+            events_file,
+        })
     }
 
     /// The link by which the console's first administrator comes in; `None` where there is no console.
     pub fn console_link(&self) -> Option<String> {
         let log = fs::read_to_string(&self.log).ok()?;
         log.split_whitespace().find(|word| word.contains("/setup#")).map(str::to_owned)
+    }
+
+    /// A new link, for one that was used.
+    pub async fn new_console_link(&self) -> Result<String> {
+        let made = Command::new(&self.program)
+            .args(["console", "user", "link", "--state"])
+            .arg(self.state.join("console-server"))
+            .stdin(Stdio::null())
+            .output();
+        let made = timeout(DEADLINE, made).await.context("`moat console user link` does not end")??;
+        ensure!(
+            made.status.success(),
+            "`moat console user link` ended with {}: {}",
+            made.status,
+            String::from_utf8_lossy(&made.stderr)
+        );
+        Ok(String::from_utf8(made.stdout)?.trim().to_owned())
     }
 
     /// What happens from now on.

@@ -6,6 +6,7 @@
 pub mod agent;
 mod attacks;
 mod attempt;
+mod dashboard;
 mod residue;
 mod stage;
 pub mod terminal;
@@ -20,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::agent::{Agent, Events};
 use self::attacks::{ATTACKS, Attack, BENIGN, End, PAGE};
 use self::attempt::attempt;
+use self::dashboard::Dashboard;
 use self::residue::Marks;
 use self::stage::{Stage, Target};
 use crate::workspace;
@@ -60,7 +62,7 @@ pub fn run(exit: bool) -> Result<Vec<String>> {
                 let start = Agent::start(&folder, stage.containerd(), &programs, &[]);
                 let agent = terminal::progress("starting moat up", start).await?;
                 let events = agent.listen().await?;
-                let mut demo = Demo { stage, agent, events, problems: Vec::new() };
+                let mut demo = Demo { stage, agent, events, told: Vec::new(), link: None, problems: Vec::new() };
                 tokio::select! {
                     () = &mut interrupted => demo.problems.push(String::from("demo: interrupted")),
                     played = demo.play() => {
@@ -93,6 +95,10 @@ struct Demo {
     stage: Stage,
     agent: Agent,
     events: Events,
+    /// The events of the attacks.
+    told: Vec<Event>,
+    /// By which the user comes into the dashboard.
+    link: Option<String>,
     /// What went otherwise than expected.
     problems: Vec<String>,
 }
@@ -145,6 +151,30 @@ impl Demo {
         terminal::heading(&format!("And after all that, in {PROTECTED}"));
         let page = self.stage.page(&unprotected, &protected).await;
         self.report(page.output.contains(PAGE), "nginx still serves its page", &[("result", page.gist())]);
+
+        terminal::heading("On the dashboard");
+        self.shown(policies.len()).await
+    }
+
+    /// Whether the console has it all, and how the user comes in.
+    async fn shown(&mut self, policies: usize) -> Result<()> {
+        let link = self.agent.console_link().context("the console has printed no link to come in by")?;
+        let dashboard = Dashboard::enter(&link).await.context("cannot sign in to the console")?;
+        // That link is used up.
+        self.link = Some(self.agent.new_console_link().await?);
+        let asking = async { (dashboard.missing(&self.told).await, dashboard.has_policies(policies).await) };
+        let (missing, listed) = terminal::progress("asking the console for each of them", asking).await;
+        let aspects: Vec<_> = missing
+            .iter()
+            .map(|(event, why)| ("missing", format!("{why}: {}", terminal::event_line(event))))
+            .collect();
+        let (all, shown) = (self.told.len(), self.told.len() - missing.len());
+        let title = format!("{shown} of the {all} events of the attacks are there, each with its workload");
+        self.report(shown == all && all > 0, &title, &aspects);
+        let why = listed.as_ref().err().map(|error| ("missing", format!("{error:#}")));
+        let title =
+            format!("the {policies} policies, which are files on the node, are listed there and in force");
+        self.report(listed.is_ok(), &title, why.as_slice());
         Ok(())
     }
 
@@ -156,6 +186,8 @@ impl Demo {
             .events
             .first(|event| event.pod_name.as_deref() == Some(PROTECTED) && attack.is_told_by(event))
             .await?;
+
+        self.told.extend(event.clone());
 
         let ended = match attack.end {
             End::Refused => !succeeded && with.exit != Some(0) && with.exit != Some(137),
@@ -206,6 +238,7 @@ impl Demo {
                     && event.action == EventAction::Blocked
             })
             .await?;
+        self.told.extend(event.clone());
         self.report(
             !seen.output.contains("etc") && seen.exit != Some(0) && event.is_some(),
             "list a folder",
@@ -226,6 +259,7 @@ impl Demo {
                     && matches!(event.action, EventAction::Blocked | EventAction::Killed)
             })
             .await?;
+        self.told.extend(event.clone());
         let printed = self.stage.log(CONTAINER).unwrap_or_default();
         let seen = match &started {
             Ok(_) => String::from("killed before its first instruction, printed nothing"),
@@ -254,7 +288,7 @@ impl Demo {
         let show = |path: &Path| path.display().to_string();
         let socket = self.stage.containerd().socket();
         terminal::heading("Moat stays up until Ctrl-C. Meanwhile:");
-        if let Some(link) = self.agent.console_link() {
+        if let Some(link) = self.link.clone().or_else(|| self.agent.console_link()) {
             terminal::aspect(
                 "dashboard",
                 &format!("{link} (its certificate is its own, which a browser asks about)"),
@@ -276,7 +310,7 @@ impl Demo {
     /// Ends the agent, then the containers. What went wrong so far and on the way, and by what to look for what
     /// may be left.
     async fn end(self) -> (Vec<String>, Marks) {
-        let Demo { stage, agent, events, mut problems } = self;
+        let Demo { stage, agent, events, mut problems, .. } = self;
         drop(events);
         let mut marks = agent.marks().await.unwrap_or_else(|error| {
             problems.push(format!("demo: cannot tell what may be left behind: {error:#}"));

@@ -11,7 +11,7 @@ use moat_store::{Cursor, EventFilter, Store, StoreError, StoredEvent};
 
 use super::extract::{Query, Segments};
 use super::page::Page;
-use super::policies::definition;
+use super::policies::{PolicySource, definition};
 use super::problem::Problem;
 use super::route::{Route, get};
 use crate::Console;
@@ -102,16 +102,22 @@ async fn show(
 
 /// `None` where no policy decided, or it or its rule is there no longer.
 async fn deciding_rule(store: &Store, stored: &StoredEvent) -> Result<Option<DecidingRule>, StoreError> {
-    let (Some(policy), Some(rule)) = (&stored.event.policy_name, &stored.event.rule) else { return Ok(None) };
-    let policy = match store.policy(policy).await {
-        Ok(policy) => policy,
-        Err(StoreError::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(error),
+    let (Some(name), Some(rule)) = (&stored.event.policy_name, &stored.event.rule) else { return Ok(None) };
+    let own = store.node_policies_of(&stored.enforcer_id).await?;
+    let own = own.into_iter().find(|policy| policy.kind == "RuntimePolicy" && policy.name == *name);
+    let (source, revision, document) = match own {
+        Some(policy) => (PolicySource::Node, None, policy.document),
+        None => match store.policy(name).await {
+            Ok(policy) => (PolicySource::Console, Some(policy.revision), policy.document),
+            Err(StoreError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        },
     };
-    Ok(definition(&policy, rule).map(|(mode, definition)| DecidingRule {
-        policy: policy.name,
+    Ok(definition(&document, rule).map(|(mode, definition)| DecidingRule {
+        policy: name.clone(),
         rule: rule.clone(),
-        revision: policy.revision,
+        source,
+        revision,
         mode,
         definition,
     }))

@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::enforcers::{Enforcer, EnforcerState};
 use super::events::{Statistics, TopBy, TopEntry, default_range, read_statistics, read_top};
-use super::policies::{PolicySummary, summaries};
+use super::node_policies::{self, NodePolicySummary};
+use super::policies::{Coverage, summaries};
 use super::problem::Problem;
 use super::route::{Route, get};
 use super::workloads::{Protection, WorkloadSummary, running};
@@ -98,6 +99,7 @@ async fn show(State(console): State<Console>) -> Result<Json<Overview>, Problem>
     let enforcers: Vec<_> =
         store.enforcers().await?.into_iter().map(|enforcer| Enforcer::new(enforcer, policy_set)).collect();
     let policies = summaries(store).await?;
+    let own = node_policies::summaries(store).await?;
     let workloads = running(store, None).await?;
     let (from, to) = default_range()?;
     let events = read_statistics(store, from, to, None).await?;
@@ -105,7 +107,13 @@ async fn show(State(console): State<Console>) -> Result<Json<Overview>, Problem>
     let mut problems: Vec<_> = enforcers
         .iter()
         .flat_map(of_enforcer)
-        .chain(policies.iter().filter_map(of_policy))
+        .chain(policies.iter().filter_map(|policy| {
+            of_policy(&policy.name, policy.coverage, format!("/policies/{}", policy.name))
+        }))
+        .chain(own.iter().filter_map(|policy| {
+            let NodePolicySummary { kind, name, coverage, .. } = policy;
+            of_policy(name, *coverage, format!("/node-policies/{kind}/{name}"))
+        }))
         .chain(workloads.iter().filter_map(of_workload))
         .collect();
     problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
@@ -122,7 +130,12 @@ async fn show(State(console): State<Console>) -> Result<Json<Overview>, Problem>
             ]
         })),
         enforcers: count_enforcers(&enforcers),
-        policies: count_policies(&policies),
+        policies: count_policies(
+            policies
+                .iter()
+                .map(|policy| (policy.mode, policy.coverage))
+                .chain(own.iter().map(|policy| (policy.mode, policy.coverage))),
+        ),
         blocked: events
             .by_action
             .iter()
@@ -180,16 +193,16 @@ fn count_enforcers(enforcers: &[Enforcer]) -> EnforcerCounts {
     counts
 }
 
-fn count_policies(policies: &[PolicySummary]) -> PolicyCounts {
+fn count_policies(policies: impl Iterator<Item = (Option<Mode>, Coverage)>) -> PolicyCounts {
     let mut counts = PolicyCounts::default();
-    for policy in policies {
-        match policy.mode {
+    for (mode, coverage) in policies {
+        match mode {
             Some(Mode::Enforce) => counts.enforce += 1,
             Some(Mode::Audit) => counts.audit += 1,
             None => {}
         }
-        counts.degraded += usize::from(policy.coverage.degraded > 0);
-        counts.refused += usize::from(policy.coverage.refused > 0);
+        counts.degraded += usize::from(coverage.degraded > 0);
+        counts.refused += usize::from(coverage.refused > 0);
     }
     counts
 }
@@ -225,17 +238,14 @@ fn of_enforcer(enforcer: &Enforcer) -> Vec<Concern> {
     concerns
 }
 
-fn of_policy(policy: &PolicySummary) -> Option<Concern> {
-    let link = format!("/policies/{}", policy.name);
-    let coverage = policy.coverage;
+fn of_policy(name: &str, coverage: Coverage, link: String) -> Option<Concern> {
     let of = |number: i64| format!("{number} of {} nodes", coverage.nodes);
     if coverage.refused > 0 {
-        let message = format!("policy {} is refused by {}", policy.name, of(coverage.refused));
+        let message = format!("policy {name} is refused by {}", of(coverage.refused));
         return Some(Concern::new(Severity::High, message, link));
     }
     (coverage.degraded > 0).then(|| {
-        let message =
-            format!("policy {} is held weaker than written on {}", policy.name, of(coverage.degraded));
+        let message = format!("policy {name} is held weaker than written on {}", of(coverage.degraded));
         Concern::new(Severity::Medium, message, link)
     })
 }

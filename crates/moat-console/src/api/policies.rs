@@ -18,8 +18,7 @@ use super::route::{Route, delete, get, post, put};
 use crate::Console;
 use crate::access::{Access, Action, Caller, Resource};
 use coverage::Coverages;
-use document::Parsed;
-pub use document::{active, definition};
+pub use document::{Parsed, active, definition, parse};
 pub use types::*;
 
 const READ: Access = Access::To(Resource::Policies, Action::Read);

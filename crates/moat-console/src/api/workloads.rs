@@ -91,6 +91,10 @@ pub struct WorkloadDetail {
     pub rules: Vec<EffectiveRule>,
     /// Policies that are not for this workload, each with the selector that failed.
     pub not_selected: Vec<NotSelected>,
+    /// The node whose rules these are: policies of the nodes' own folders may differ.
+    pub rules_node: String,
+    /// Further nodes of the workload whose own folders say something else.
+    pub other_nodes: Vec<String>,
     /// What its containers ran, opened and connected to; newest first.
     pub activity: Vec<Activity>,
 }
@@ -116,6 +120,7 @@ pub struct Container {
 #[serde(rename_all = "camelCase")]
 pub struct EffectiveRule {
     pub policy: String,
+    pub source: super::policies::PolicySource,
     pub rule: String,
     pub severity: Severity,
     pub action: RuleAction,
@@ -139,6 +144,7 @@ pub struct Holding {
 #[serde(rename_all = "camelCase")]
 pub struct NotSelected {
     pub policy: String,
+    pub source: super::policies::PolicySource,
     pub why: String,
 }
 
@@ -310,15 +316,16 @@ async fn show(
     let workload = WorkloadSummary::new(counted).ok_or_else(|| {
         Problem::not_found(format!("no enforcer has seen a {kind} `{name}` in `{namespace}`"))
     })?;
-    let identity = counted.first().map(|one| one.workload.clone()).unwrap_or_default();
-    let effective = effective::Effective::read(store, &identity, &workload.nodes).await?;
+    let effective = effective::Effective::read(store, counted).await?;
     let since = Timestamp::now() - SignedDuration::from_hours(24 * ACTIVITY_DAYS);
     let activity = store.activities(Some((&namespace, &kind, &name)), since, MAX_ACTIVITY).await?;
     Ok(Json(WorkloadDetail {
         workload,
-        containers: containers.into_iter().map(Container::from).collect(),
         rules: effective.rules,
         not_selected: effective.not_selected,
+        rules_node: effective.node,
+        other_nodes: effective.other_nodes,
+        containers: containers.into_iter().map(Container::from).collect(),
         activity: activity.into_iter().map(Activity::from).collect(),
     }))
 }

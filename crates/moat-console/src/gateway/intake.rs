@@ -1,69 +1,78 @@
-//! Events, containers and activities as an enforcer sends them, made what the store takes.
+//! Events, containers, policies and activities as an enforcer sends them, made what the store takes.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
-use moat_event::{Event, EventAction, EventType, Labels, Protocol, Severity, Workload};
+use moat_event::{Event, EventAction, EventType, Labels, Protocol, Severity};
 use moat_policy::Attempt;
-use moat_store::{ActivityKind, Container, NewActivity, NewEvent};
+use moat_store::{ActivityKind, Container, NewActivity, NewEvent, NodePolicy, PolicyState};
+use moat_wire::gateway::proto;
+use moat_wire::gateway::proto::policy_state::State;
 use moat_wire::gateway::{ActivityReport, ContainerReport, MAX_ACTIVITY, Protection};
 use uuid::Uuid;
 
-/// Which workload each container of a node belongs to.
-#[derive(Debug, Default)]
-pub struct Workloads(HashMap<String, String>);
+/// Makes containers what the store takes; how many are not understood and left out comes with them.
+pub fn containers(enforcer: &str, reports: &[Vec<u8>]) -> (Vec<Container>, usize) {
+    let understood = reports.iter().filter_map(|json| serde_json::from_slice::<ContainerReport>(json).ok());
+    let containers: Vec<_> = understood.map(|report| container(enforcer, report)).collect();
+    let not_understood = reports.len() - containers.len();
+    (containers, not_understood)
+}
 
-/// Most containers of one node whose workloads are remembered.
-const CONTAINERS: usize = 20_000;
+/// Makes policies of the node's own folder what the store takes.
+pub fn node_policies(enforcer: &str, reports: &[proto::NodePolicy]) -> Vec<NodePolicy> {
+    let named = reports.iter().filter_map(|report| Some((report, report.key.as_ref()?)));
+    let policy = |(report, key): (&proto::NodePolicy, &proto::PolicyKey)| NodePolicy {
+        enforcer_id: enforcer.to_owned(),
+        kind: key.kind.clone(),
+        name: key.name.clone(),
+        file: report.file.clone(),
+        document: report.document.clone(),
+        first_seen: Timestamp::from_microsecond(report.first_seen_us).unwrap_or_else(|_| Timestamp::now()),
+        state: state(report.state()),
+        reasons: report.reasons.clone(),
+        containers: report.containers.into(),
+    };
+    named.map(policy).collect()
+}
 
-impl Workloads {
-    /// Takes a report; what is not understood is left out and counted.
-    pub fn take(
-        &mut self,
-        enforcer: &str,
-        full: bool,
-        upserts: &[Vec<u8>],
-        ended: &[String],
-    ) -> (Vec<Container>, usize) {
-        if full {
-            self.0.clear();
-        }
-        for id in ended {
-            self.0.remove(id);
-        }
-        let mut containers = Vec::with_capacity(upserts.len());
-        for json in upserts {
-            let Ok(report) = serde_json::from_slice::<ContainerReport>(json) else { continue };
-            let Workload { namespace, kind, name, container_id, .. } = &report.workload;
-            if self.0.len() < CONTAINERS {
-                self.0.insert(container_id.clone(), format!("{namespace}/{kind}/{name}"));
-            }
-            containers.push(container(enforcer, report));
-        }
-        let not_understood = upserts.len() - containers.len();
-        (containers, not_understood)
+pub fn state(state: State) -> PolicyState {
+    match state {
+        State::Pending => PolicyState::Pending,
+        State::Accepted => PolicyState::Accepted,
+        State::Enforced => PolicyState::Enforced,
+        State::Degraded => PolicyState::Degraded,
+        State::Refused => PolicyState::Refused,
     }
+}
 
-    /// Makes events what the store takes. An enforcer speaks for its own node only.
-    pub fn events(&self, enforcer: &str, node: &str, events: &[Vec<u8>]) -> Vec<NewEvent> {
-        let mut taken = Vec::with_capacity(events.len());
-        for json in events {
-            let Ok(mut event) = serde_json::from_slice::<Event>(json) else { continue };
-            if Uuid::parse_str(&event.id).is_err() {
-                continue;
-            }
-            node.clone_into(&mut event.node);
-            let workload = event.container_id.as_ref().and_then(|id| self.0.get(id).cloned());
-            taken.push(NewEvent { enforcer_id: enforcer.to_owned(), workload, event });
+/// Makes events what the store takes. An enforcer speaks for its own node only.
+pub fn events(enforcer: &str, node: &str, events: &[Vec<u8>]) -> Vec<NewEvent> {
+    let mut taken = Vec::with_capacity(events.len());
+    for json in events {
+        let Ok(mut event) = serde_json::from_slice::<Event>(json) else { continue };
+        if Uuid::parse_str(&event.id).is_err() {
+            continue;
         }
-        let not_understood = events.len() - taken.len();
-        if not_understood > 0 {
-            let event = complaint(node, not_understood);
-            taken.push(NewEvent { enforcer_id: enforcer.to_owned(), workload: None, event });
-        }
-        taken
+        node.clone_into(&mut event.node);
+        taken.push(NewEvent { enforcer_id: enforcer.to_owned(), workload: workload(&event), event });
     }
+    let not_understood = events.len() - taken.len();
+    if not_understood > 0 {
+        let event = complaint(node, not_understood);
+        taken.push(NewEvent { enforcer_id: enforcer.to_owned(), workload: None, event });
+    }
+    taken
+}
+
+/// As the event has it, for it may come before its container is reported, or long after that ended.
+fn workload(event: &Event) -> Option<String> {
+    let Event { namespace: Some(namespace), workload_kind: Some(kind), workload_name: Some(name), .. } =
+        event
+    else {
+        return None;
+    };
+    Some(format!("{namespace}/{kind}/{name}"))
 }
 
 /// Longest name of a namespace, workload or container: twice what Kubernetes allows, for others know no limit.
@@ -156,6 +165,8 @@ fn complaint(node: &str, events: usize) -> Event {
         id: Uuid::now_v7().to_string(),
         node: node.to_owned(),
         namespace: None,
+        workload_kind: None,
+        workload_name: None,
         labels: Labels::new(),
         container_id: None,
         image: None,

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use moat_store::{Heartbeat, PolicyStatus, SetProgress, Store, StoreError};
 use moat_wire::certificate::Certificate;
 use moat_wire::gateway::proto::goodbye::Reason;
-use moat_wire::gateway::proto::policy_state::State;
 use moat_wire::gateway::proto::{
-    ActivitiesTaken, EventsStored, Goodbye, Hello, PolicyAck, ToConsole, ToEnforcer, to_console, to_enforcer,
+    ActivitiesTaken, EventsStored, Goodbye, Hello, PolicyAck, PolicyKey, ToConsole, ToEnforcer, to_console,
+    to_enforcer,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::fleet::Fleet;
-use super::intake::{self, Workloads};
+use super::intake;
 
 /// Messages that wait for the enforcer to read them.
 pub const QUEUE: usize = 8;
@@ -102,7 +102,6 @@ impl Session {
         progress: &watch::Sender<SetProgress>,
     ) -> End {
         let id = &self.certificate.name;
-        let mut workloads = Workloads::default();
         loop {
             let message = match incoming.message().await {
                 Ok(Some(message)) => message.message,
@@ -113,7 +112,7 @@ impl Session {
             };
             match message {
                 Some(to_console::Message::Events(events)) => {
-                    let new = workloads.events(id, &self.node, &events.json);
+                    let new = intake::events(id, &self.node, &events.json);
                     self.until_stored(|| self.store.insert_events(new.clone())).await;
                     let stored = EventsStored { sequence: events.sequence };
                     if self.send(to_enforcer::Message::EventsStored(stored)).await.is_err() {
@@ -133,8 +132,7 @@ impl Session {
                     self.acknowledged(acknowledgement, progress);
                 }
                 Some(to_console::Message::Containers(report)) => {
-                    let (containers, not_understood) =
-                        workloads.take(id, report.full, &report.upserts_json, &report.ended_ids);
+                    let (containers, not_understood) = intake::containers(id, &report.upserts_json);
                     if not_understood > 0 {
                         tracing::warn!(
                             node = self.node,
@@ -151,6 +149,13 @@ impl Session {
                     if self.send(to_enforcer::Message::ActivitiesTaken(taken)).await.is_err() {
                         return End::Gone;
                     }
+                }
+                Some(to_console::Message::NodePolicies(report)) => {
+                    let policies = intake::node_policies(id, &report.upserts);
+                    let removed: Vec<_> =
+                        report.removed.into_iter().map(|PolicyKey { kind, name }| (kind, name)).collect();
+                    let put = || self.store.put_node_policies(id, report.full, &policies, &removed);
+                    self.until_stored(put).await;
                 }
                 Some(to_console::Message::Hello(_)) => {
                     return End::Goodbye(Reason::Protocol, String::from("a session is greeted once"));
@@ -199,13 +204,7 @@ impl Session {
         self.heard(*progress.borrow());
         let statuses = acknowledgement.policies.into_iter().map(|policy| PolicyStatus {
             enforcer_id: id.clone(),
-            state: match policy.state() {
-                State::Pending => moat_store::PolicyState::Pending,
-                State::Accepted => moat_store::PolicyState::Accepted,
-                State::Enforced => moat_store::PolicyState::Enforced,
-                State::Degraded => moat_store::PolicyState::Degraded,
-                State::Refused => moat_store::PolicyState::Refused,
-            },
+            state: intake::state(policy.state()),
             policy: policy.name,
             revision: policy.revision,
             reasons: policy.reasons,

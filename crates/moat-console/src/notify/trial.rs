@@ -69,6 +69,8 @@ fn event(name: &str) -> Event {
         id: Uuid::now_v7().to_string(),
         node: String::new(),
         namespace: None,
+        workload_kind: None,
+        workload_name: None,
         labels: Labels::new(),
         container_id: None,
         image: None,

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use moat_event::{Event, Workload};
 use moat_store::{
     ActivityKind, Actor, Container, Heartbeat, NewActivity, NewEnforcer, NewEnrolmentToken, NewEvent,
-    NewPolicy, PolicyState, PolicyStatus, Protection, SetProgress, Store,
+    NewPolicy, NodePolicy, PolicyState, PolicyStatus, Protection, SetProgress, Store,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -66,6 +66,18 @@ async fn perform(command: &str, store: &Store, enforcers: &mut Vec<String>) -> R
         ("block", "") => {
             let enforcer = enforcers.first().context("seed first")?;
             store.insert_events(vec![attack(enforcer)?]).await?;
+            Ok(())
+        }
+        ("burst", "") => {
+            let enforcer = enforcers.first().context("seed first")?;
+            let mut events = vec![attack(enforcer)?];
+            events.extend(history(enforcer)?.into_iter().rev().take(7));
+            for (number, event) in events.iter_mut().enumerate() {
+                // They are in the store already, under other ids.
+                event.event.id = Uuid::now_v7().to_string();
+                event.event.reason = Some(format!("burst {number}"));
+            }
+            store.insert_events(events).await?;
             Ok(())
         }
         ("flood", number) => flood(store, enforcers.first().context("seed first")?, number.parse()?).await,
@@ -134,6 +146,7 @@ async fn seed(store: &Store, enforcers: &mut Vec<String>) -> Result<()> {
         let statuses: Vec<_> = policies.iter().map(|policy| status_of(enforcer, driver, policy)).collect();
         store.put_policy_statuses(std::slice::from_ref(enforcer), &statuses).await?;
         store.put_containers(enforcer, true, &containers(enforcer, node), &[]).await?;
+        store.put_node_policies(enforcer, true, &own_policies(enforcer, node), &[]).await?;
     }
     store.put_activities(&activities()).await?;
     let node = enforcers.first().context("a node enrolled")?;
@@ -155,6 +168,26 @@ fn status_of(enforcer: &str, driver: &str, policy: &moat_store::Policy) -> Polic
         },
         containers: 1,
     }
+}
+
+/// What stands in the folder of each node: one policy everywhere, another on the third node in a version of its own.
+fn own_policies(enforcer: &str, node: &str) -> Vec<NodePolicy> {
+    let policy = |name: &str, document: &str| NodePolicy {
+        enforcer_id: enforcer.to_owned(),
+        kind: "RuntimePolicy".into(),
+        name: name.into(),
+        file: format!("/etc/moat/policies/{name}.yaml"),
+        document: document.into(),
+        first_seen: Timestamp::now() - SignedDuration::from_hours(50),
+        state: PolicyState::Enforced,
+        reasons: Vec::new(),
+        containers: 1,
+    };
+    let everywhere = include_str!("../../../../examples/no-egress.yaml");
+    let differs = include_str!("../../../../examples/no-dangerous-syscalls.yaml");
+    let differs =
+        if node == "node-3" { differs.replace("mode: Enforce", "mode: Audit") } else { differs.into() };
+    vec![policy("no-egress", everywhere), policy("no-dangerous-syscalls", &differs)]
 }
 
 fn workload(node: &str, namespace: &str, name: &str) -> Workload {

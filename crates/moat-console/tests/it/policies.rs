@@ -1,5 +1,11 @@
 //! A policy's life: made, mistaken, changed by two people, compared, taken back.
 
+use jiff::{SignedDuration, Timestamp};
+use moat_console::console_actor;
+use moat_event::{Event, Workload};
+use moat_store::{
+    Container, NewEnforcer, NewEnrolmentToken, NewEvent, NodePolicy, PolicyState, Protection, Store,
+};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -112,6 +118,131 @@ async fn overview_schema_and_templates_answer_on_an_empty_console() {
         metrics
             .contains(r#"moat_console_http_requests_total{method="GET",route="/overview",status="200"} 1"#),
         "{metrics}"
+    );
+    server.stop().await;
+}
+
+fn container(enforcer: &str, node: &str) -> Container {
+    let workload = Workload {
+        namespace: "shop".into(),
+        kind: "Deployment".into(),
+        name: "web".into(),
+        container: "web".into(),
+        container_id: format!("{node}-web"),
+        node: node.into(),
+        labels: [("app".to_owned(), "nginx".to_owned())].into(),
+        ..Workload::default()
+    };
+    Container {
+        enforcer_id: enforcer.into(),
+        container_id: workload.container_id.clone(),
+        workload,
+        policies: vec!["no-shells".into()],
+        rules: 1,
+        problem: None,
+        protection: Protection::Protected,
+        started_at: None,
+        seen_at: Timestamp::now(),
+        ended_at: None,
+    }
+}
+
+async fn enrol(store: &Store, node: &str) -> String {
+    let mut transaction = store.begin(&console_actor()).await.unwrap();
+    let token = NewEnrolmentToken {
+        label: node.into(),
+        secret_hash: vec![1],
+        uses: 1,
+        expires_at: Timestamp::now() + SignedDuration::from_hours(1),
+    };
+    let token = transaction.create_enrolment_token(token).await.unwrap();
+    let new = NewEnforcer { node: node.into(), machine: node.into(), version: "0".into() };
+    let enforcer = transaction.enrol(&token.id, &[1], new).await.unwrap();
+    transaction.commit().await.unwrap();
+    enforcer.id
+}
+
+#[tokio::test]
+async fn policies_of_the_nodes_own_folders_are_shown_and_come_first() {
+    let (server, admin) = Server::with_admin().await;
+    let store = server.console.store();
+    let document = POLICY.replace("matchNames: [default]", "matchNames: [shop]");
+    assert_ne!(document, POLICY);
+    let made = json!({ "document": document });
+    server.send(&admin, Method::POST, "/policies", Some(made)).await;
+    assert_eq!(server.get(&admin, "/node-policies").await["items"], json!([]));
+
+    let audit = document.replace("mode: Enforce", "mode: Audit");
+    let documents = [("node-1", &audit), ("node-2", &document), ("node-3", &document)];
+    let mut first = String::new();
+    for (node, document) in documents {
+        let enforcer = enrol(store, node).await;
+        let policy = NodePolicy {
+            enforcer_id: enforcer.clone(),
+            kind: "RuntimePolicy".into(),
+            name: "no-shells".into(),
+            file: "/etc/moat/policies/shells.yaml".into(),
+            document: document.clone(),
+            first_seen: Timestamp::now(),
+            state: if node == "node-2" { PolicyState::Degraded } else { PolicyState::Enforced },
+            reasons: if node == "node-2" { vec!["seen late".into()] } else { Vec::new() },
+            containers: 1,
+        };
+        store.put_node_policies(&enforcer, true, &[policy], &[]).await.unwrap();
+        if node != "node-3" {
+            store.put_containers(&enforcer, true, &[container(&enforcer, node)], &[]).await.unwrap();
+        }
+        if first.is_empty() {
+            first = enforcer;
+        }
+    }
+
+    let listed = server.get(&admin, "/node-policies").await;
+    let [policy] = listed["items"].as_array().unwrap().as_slice() else { panic!("{listed}") };
+    assert_eq!(
+        (&policy["mode"], &policy["versions"], &policy["coverage"]["nodes"], &policy["coverage"]["degraded"]),
+        (&json!("Enforce"), &json!(2), &json!(3), &json!(1))
+    );
+    let shown = server.get(&admin, "/node-policies/RuntimePolicy/no-shells").await;
+    let nodes = |version: usize| {
+        let nodes = shown["versions"][version]["nodes"].as_array().unwrap();
+        nodes.iter().map(|place| place["node"].as_str().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!((nodes(0), nodes(1)), (vec!["node-2", "node-3"], vec!["node-1"]));
+    assert_eq!(shown["versions"][0]["document"], document);
+    let other = server.send(&admin, Method::GET, "/node-policies/CompliancePolicy/no-shells", None).await;
+    problem(other, StatusCode::NOT_FOUND).await;
+    let overview = server.get(&admin, "/overview").await;
+    assert_eq!(overview["policies"]["degraded"], 1);
+    assert!(
+        overview["problems"].to_string().contains("/node-policies/RuntimePolicy/no-shells"),
+        "{overview}"
+    );
+
+    // On each node its own policy holds, and not the console's of the same name; nodes that differ are named.
+    let workload = server.get(&admin, "/workloads/shop/Deployment/web").await;
+    let other = if workload["rulesNode"] == "node-1" { "node-2" } else { "node-1" };
+    assert_eq!(workload["otherNodes"], json!([other]));
+    let rules = workload["rules"].as_array().unwrap();
+    let mode = if other == "node-2" { "Audit" } else { "Enforce" };
+    assert!(!rules.is_empty() && rules.iter().all(|rule| rule["source"] == "Node" && rule["mode"] == mode));
+    assert_eq!(
+        (&workload["notSelected"][0]["source"], &workload["notSelected"][0]["policy"]),
+        (&json!("Console"), &json!("no-shells"))
+    );
+
+    // What an event tells about the rule that decided is what stands on its node.
+    let event: Event = serde_json::from_value(json!({
+        "timestamp": Timestamp::now(), "eventType": "ProcessExec", "action": "WouldBlock", "severity": "High", "message": "sh",
+        "id": "019ab000-0000-7000-8000-000000000002", "policyName": "no-shells", "rule": "no-shells",
+    }))
+    .unwrap();
+    let event = NewEvent { enforcer_id: first, workload: None, event };
+    store.insert_events(vec![event]).await.unwrap();
+    let told = server.get(&admin, "/events/019ab000-0000-7000-8000-000000000002").await;
+    assert_eq!(
+        (&told["rule"]["source"], &told["rule"]["mode"], &told["rule"]["revision"]),
+        (&json!("Node"), &json!("Audit"), &Value::Null)
     );
     server.stop().await;
 }

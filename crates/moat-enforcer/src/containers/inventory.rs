@@ -120,10 +120,6 @@ impl Inventory {
     pub fn ids(&self) -> impl Iterator<Item = &Id> {
         self.cgroups.keys()
     }
-
-    pub fn len(&self) -> usize {
-        self.by_cgroup.len()
-    }
 }
 
 #[cfg(test)]
@@ -155,7 +151,7 @@ mod tests {
         assert_eq!(inventory.iter().map(|(cgroup, _)| cgroup).collect::<Vec<_>>(), [20]);
         assert_eq!(inventory.leave(&id), Some(20));
         assert_eq!(inventory.leave(&id), None);
-        assert_eq!(inventory.len(), 0);
+        assert_eq!(inventory.iter().count(), 0);
     }
 
     #[test]

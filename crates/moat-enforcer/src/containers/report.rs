@@ -103,11 +103,10 @@ impl Manager {
             uptime_seconds: self.setting.started.elapsed().as_secs(),
             driver: self.setting.driver.to_owned(),
             policies: self.policies.runtime.len() + self.policies.compliance.len(),
-            containers: self.inventory.len() + self.unprotected.len(),
+            containers: self.workloads().count() + self.unprotected.len(),
             enforced_containers: self
-                .inventory
-                .iter()
-                .filter(|(_, known)| {
+                .workloads()
+                .filter(|known| {
                     known.rules.as_ref().is_some_and(|rules| rules.rules.iter().any(|rule| rule.enforced))
                 })
                 .count(),
@@ -117,6 +116,11 @@ impl Manager {
             resident_bytes: resident_bytes(&self.setting.proc),
             problems,
         }
+    }
+
+    /// The containers without the pods' sandboxes, which only hold namespaces open and which nobody wants to protect.
+    fn workloads(&self) -> impl Iterator<Item = &Known> {
+        self.inventory.iter().map(|(_, known)| known).filter(|known| !known.container.sandbox)
     }
 
     fn containers(&self) -> Vec<ContainerStatus> {
@@ -141,7 +145,7 @@ impl Manager {
 
     fn reports(&self) -> Vec<ContainerReport> {
         let mut policies = PolicyNames::default();
-        let known = self.inventory.iter().map(|(_, known)| {
+        let reports = self.workloads().map(|known| {
             let rules = known.rules.as_ref().map_or(&[][..], |rules| &rules.rules);
             ContainerReport {
                 workload: known.container.workload.clone(),
@@ -155,14 +159,14 @@ impl Manager {
                 },
             }
         });
-        known.collect()
+        reports.collect()
     }
 
     fn policy_statuses(&self, capabilities: &Capabilities) -> Vec<PolicyStatus> {
         // How many containers a policy is in force in, and what the filters of all of them refuse.
         let mut containers = BTreeMap::<Arc<str>, (usize, Calls)>::new();
         let mut names = PolicyNames::default();
-        for (_, known) in self.inventory.iter() {
+        for known in self.workloads() {
             let filtered = self.filters.of(&known.container.runtime_id);
             for policy in names.of(known) {
                 let (count, by_all) =

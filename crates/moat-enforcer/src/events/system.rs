@@ -19,6 +19,8 @@ pub fn event(node: &str, severity: Severity, message: String) -> Event {
         id: Uuid::now_v7().to_string(),
         node: node.to_owned(),
         namespace: None,
+        workload_kind: None,
+        workload_name: None,
         labels: Labels::new(),
         container_id: None,
         image: None,
@@ -43,6 +45,8 @@ pub fn about(mut event: Event, workload: &Workload) -> Event {
     event.pod_name = some(&workload.pod);
     event.container_name = some(&workload.container);
     event.namespace = some(&workload.namespace);
+    event.workload_kind = some(&workload.kind);
+    event.workload_name = some(&workload.name);
     event.labels = workload.labels.clone();
     event.container_id = some(&workload.container_id);
     event.image = some(&workload.image);

@@ -18,7 +18,7 @@ use crate::containers::Query;
 use crate::policies::Refused;
 
 /// How often statuses are looked at although nothing was heard of a change: containers come and go.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+pub const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// The console's policies that are kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,7 +101,7 @@ fn acknowledge(ours: &Policies, in_force: bool, statuses: &[PolicyStatus], refus
 }
 
 /// What is not as asked.
-fn weaknesses(status: &PolicyStatus) -> Vec<String> {
+pub fn weaknesses(status: &PolicyStatus) -> Vec<String> {
     let rules = status.rules.iter().filter(|rule| rule.holding.state != "Held");
     let rules = rules.map(|rule| format!("rule {}: {}", rule.name, rule.holding.reason));
     rules.chain(status.problems.iter().cloned()).collect()

@@ -29,11 +29,13 @@ use crate::policies::{FromConsole, Policies};
 
 mod acknowledge;
 mod activities;
+mod changes;
 mod checksum;
 mod enrolment;
 mod events;
 mod files;
 mod kept;
+mod own_policies;
 mod report;
 mod session;
 mod shared;

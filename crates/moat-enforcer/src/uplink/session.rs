@@ -20,7 +20,7 @@ use tonic::{Code, Status, Streaming};
 use super::enrolment::{EnrolError, Enrolled, Enrolment};
 use super::kept::{self, Kept};
 use super::shared::Shared;
-use super::{ANSWER, Agent, acknowledge, activities, events, report};
+use super::{ANSWER, Agent, acknowledge, activities, events, own_policies, report};
 
 /// Messages that wait to be sent.
 const QUEUE: usize = 4;
@@ -98,14 +98,17 @@ pub async fn run(
     let (events, reports) = (events::send(spool, &to, stored, agent), report::send(spool, &to, agent));
     let acknowledgements = acknowledge::send(&to, states, agent);
     let activities = activities::send(&to, taken, agent);
-    let (receive, events, reports, acknowledgements, activities) =
-        (pin!(receive), pin!(events), pin!(reports), pin!(acknowledgements), pin!(activities));
+    let given = kept::lock(kept).files();
+    let own = own_policies::send(&to, &given, agent);
+    let (receive, events, reports) = (pin!(receive), pin!(events), pin!(reports));
+    let (acknowledgements, activities, own) = (pin!(acknowledgements), pin!(activities), pin!(own));
     tokio::select! {
         ended = receive => ended,
         error = events => Err(error),
         error = reports => Err(error),
         error = acknowledgements => Err(error),
         error = activities => Err(error),
+        error = own => Err(error),
         () = due => renew(&mut client, enrolment).await,
     }
 }

@@ -128,6 +128,12 @@ async fn a_policy_of_the_console_is_enforced_with_it_and_without_it_and_nothing_
         })
         .await;
     assert_eq!(container.policies, ["DisallowEtcAccessForNginx"]);
+    // Whatever came first, the event knows its workload.
+    let events = console.store().events_after(0, 10_000).await.unwrap();
+    let denied = events.iter().find(|stored| stored.event.event_type == EventType::FileAccess).unwrap();
+    let workload = &container.workload;
+    let name = format!("{}/{}/{}", workload.namespace, workload.kind, workload.name);
+    assert_eq!(denied.workload.as_deref(), Some(name.as_str()));
 
     // Without the console, and over a restart without it.
     console.end().await;
@@ -155,6 +161,21 @@ async fn a_policy_of_the_console_is_enforced_with_it_and_without_it_and_nothing_
     assert!(refused.reasons.iter().any(|reason| reason.contains("own.yaml")), "{refused:?}");
     let output = exec(&nginx, read).await;
     assert!(output.contains("root:x:0"), "{output}");
+    let told = console
+        .until("the node's own policy", async |store| {
+            let policies = store.node_policies_of(&refused.enforcer_id).await.unwrap();
+            policies.into_iter().find(|policy| policy.containers == 1)
+        })
+        .await;
+    assert!(told.file.ends_with("policies/own.yaml") && told.document.contains("/etc/group"), "{told:?}");
+    assert!(matches!(told.state, PolicyState::Enforced | PolicyState::Degraded), "{told:?}");
+    // Once the file is gone, so is the policy.
+    std::fs::remove_file(node.folder.path().join("policies/own.yaml")).unwrap();
+    console
+        .until("that it is gone", async |store| {
+            store.node_policies_of(&refused.enforcer_id).await.unwrap().is_empty().then_some(())
+        })
+        .await;
     node.end().await;
     console.end().await;
 }

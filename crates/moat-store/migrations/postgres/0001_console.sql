@@ -93,6 +93,21 @@ CREATE TABLE policy_status (
 );
 CREATE INDEX policy_status_by_enforcer ON policy_status (enforcer_id);
 
+-- The policies of the nodes' own folders.
+CREATE TABLE node_policy (
+  enforcer_id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  name TEXT NOT NULL,
+  file TEXT NOT NULL,
+  document TEXT NOT NULL,
+  first_seen BIGINT NOT NULL,
+  state TEXT NOT NULL,
+  reasons TEXT NOT NULL,
+  containers BIGINT NOT NULL,
+  PRIMARY KEY (enforcer_id, kind, name)
+);
+CREATE INDEX node_policy_by_name ON node_policy (kind, name);
+
 CREATE TABLE container (
   enforcer_id TEXT NOT NULL,
   container_id TEXT NOT NULL,

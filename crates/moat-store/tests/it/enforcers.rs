@@ -1,7 +1,7 @@
 use jiff::{SignedDuration, Timestamp};
 use moat_store::{
-    Change, EnforcerState, Heartbeat, NewEnforcer, NewEnrolmentToken, PolicyState, PolicyStatus, SetProgress,
-    Store, StoreError,
+    Change, EnforcerState, Heartbeat, NewEnforcer, NewEnrolmentToken, NodePolicy, PolicyState, PolicyStatus,
+    SetProgress, Store, StoreError,
 };
 use serde_json::json;
 
@@ -14,6 +14,7 @@ contract!(
     a_revoked_enforcer_is_not_admitted,
     heartbeats_say_how_far_it_is,
     statuses_are_replaced_as_a_whole,
+    policies_of_nodes_are_kept_until_they_are_gone,
     replicas_keep_what_the_first_made,
 );
 
@@ -170,6 +171,49 @@ async fn statuses_are_replaced_as_a_whole(Fresh { store, .. }: Fresh) {
         left.iter().map(|status| (status.enforcer_id.as_str(), status.state)).collect::<Vec<_>>(),
         [("e1", PolicyState::Pending), ("e2", PolicyState::Refused)]
     );
+}
+
+async fn policies_of_nodes_are_kept_until_they_are_gone(Fresh { store, .. }: Fresh) {
+    let token = token(&store, 2, in_an_hour()).await;
+    let (one, two) = (
+        enrol(&store, &token, "node-1", "m1", "1").await.unwrap(),
+        enrol(&store, &token, "node-2", "m2", "2").await.unwrap(),
+    );
+    let policy = |enforcer: &str, name: &str, document: &str| NodePolicy {
+        enforcer_id: enforcer.into(),
+        kind: "RuntimePolicy".into(),
+        name: name.into(),
+        file: format!("/etc/moat/policies/{name}.yaml"),
+        document: document.into(),
+        first_seen: Timestamp::from_microsecond(1_700_000_000_000_000).unwrap(),
+        state: PolicyState::Enforced,
+        reasons: Vec::new(),
+        containers: 2,
+    };
+    let first = [policy(&one, "a", "a: 1"), policy(&one, "b", "b: 1")];
+    store.put_node_policies(&one, true, &first, &[]).await.unwrap();
+    store.put_node_policies(&two, true, &[policy(&two, "a", "a: 1")], &[]).await.unwrap();
+    assert_eq!(store.node_policies_of(&one).await.unwrap(), first);
+    let groups = store.node_policy_groups().await.unwrap();
+    let told: Vec<_> =
+        groups.iter().map(|group| (group.name.as_str(), group.nodes, group.containers)).collect();
+    assert_eq!(told, [("a", 2, 4), ("b", 1, 2)]);
+
+    // What differs comes alone; what a full report does not name is gone.
+    let gone = [("RuntimePolicy".to_owned(), "b".to_owned())];
+    store.put_node_policies(&one, false, &[policy(&one, "a", "a: 2")], &gone).await.unwrap();
+    assert_eq!(store.node_policies_of(&one).await.unwrap(), [policy(&one, "a", "a: 2")]);
+    let named = store.node_policies_named("RuntimePolicy", "a").await.unwrap();
+    assert_eq!(named.iter().map(|policy| policy.document.as_str()).collect::<Vec<_>>().len(), 2);
+    assert_eq!(store.node_policies_named("CompliancePolicy", "a").await.unwrap(), []);
+    store.put_node_policies(&one, true, &[], &[]).await.unwrap();
+    assert_eq!(store.node_policies_of(&one).await.unwrap(), []);
+
+    // Those of a node that may not come back are not in force anywhere that counts.
+    let mut change = store.begin(&admin()).await.unwrap();
+    change.revoke_enforcer(&two).await.unwrap();
+    change.commit().await.unwrap();
+    assert_eq!(store.node_policy_groups().await.unwrap(), []);
 }
 
 async fn replicas_keep_what_the_first_made(Fresh { store, url, .. }: Fresh) {

@@ -91,6 +91,8 @@ pub(super) fn loss(events: u64) -> Response {
         id: Uuid::now_v7().to_string(),
         node: String::new(),
         namespace: None,
+        workload_kind: None,
+        workload_name: None,
         labels: Labels::new(),
         container_id: None,
         image: None,

@@ -9,6 +9,7 @@ import { api, body } from "../../api/client";
 import type { Event, EventDetail } from "../../api/types";
 import { useMay } from "../../app/session";
 import { ActionMark, SeverityMark } from "../../components/marks";
+import { PolicyLink, policyPath } from "../../components/PolicyLink";
 import { Loading, Unavailable } from "../../components/states";
 import { Fact, Foreign, Labels, Time } from "../../components/text";
 import { ancestry } from "../../logic/ancestry";
@@ -105,7 +106,7 @@ function Actions({ detail }: { detail: EventDetail }) {
   const pod = toAddress({ ...(event.namespace ? { namespaces: [event.namespace] } : {}), ...(event.podName ? { pods: [event.podName] } : {}) });
   return (
     <Group gap="xs">
-      {rule && operator && exceptions.length > 0 && (
+      {rule?.source === "Console" && operator && exceptions.length > 0 && (
         <Menu shadow="md" width={380} position="bottom-start">
           <Menu.Target>
             <Button size="xs" leftSection={<IconShieldPlus size={15} />} rightSection={<IconChevronDown size={14} />}>Add exception</Button>
@@ -124,7 +125,7 @@ function Actions({ detail }: { detail: EventDetail }) {
       )}
       {event.policyName && (
         <Button size="xs" variant="default" leftSection={<IconShield size={15} />} component={Link}
-          to={`/policies/${encodeURIComponent(event.policyName)}`}>See policy</Button>
+          to={policyPath(event.policyName, rule?.source)}>See policy</Button>
       )}
       {workload && (
         <Button size="xs" variant="default" leftSection={<IconBox size={15} />} component={Link} to={`/workloads/${workload}`}>See workload</Button>
@@ -179,14 +180,14 @@ function Decision({ detail }: { detail: EventDetail }) {
   return (
     <Stack gap={8}>
       <Text size="sm">
-        <Link to={`/policies/${encodeURIComponent(event.policyName)}`}>{printable(event.policyName)}</Link>
+        <PolicyLink name={event.policyName} {...(detail.rule ? { source: detail.rule.source } : {})} />
         {event.rule && <> / <span className="mono">{printable(event.rule)}</span></>}
       </Text>
       {event.reason && <Text size="sm" style={{ overflowWrap: "anywhere" }}>{printable(event.reason)}</Text>}
       {detail.rule ? (
         <>
           <Text size="xs" c="dimmed">
-            Now at revision {detail.rule.revision}, in mode {detail.rule.mode}.{" "}
+            {detail.rule.source === "Node" ? "A file in the node’s own folder" : `Now at revision ${detail.rule.revision}`}, in mode {detail.rule.mode}.{" "}
             <button type="button" onClick={() => setOpen(!open)} aria-expanded={open}
               style={{ font: "inherit", background: "none", border: 0, padding: 0, color: "var(--moat-accent)", cursor: "pointer" }}>
               {open ? "Hide the rule" : "Show the rule"}
@@ -194,7 +195,7 @@ function Decision({ detail }: { detail: EventDetail }) {
           </Text>
           {open && <Code block fz={12} tabIndex={0}>{stringify(detail.rule.definition, { lineWidth: 0 })}</Code>}
         </>
-      ) : <Text size="xs" c="dimmed">The console has no such rule now: it was changed since, or is a file on the node.</Text>}
+      ) : <Text size="xs" c="dimmed">There is no such rule now: it was changed or deleted since.</Text>}
     </Stack>
   );
 }

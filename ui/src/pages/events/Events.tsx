@@ -10,15 +10,13 @@ import { ActionMark, SEVERITIES, SeverityMark } from "../../components/marks";
 import { Page } from "../../components/Page";
 import { Empty, Loading, Unavailable } from "../../components/states";
 import { Foreign, Time } from "../../components/text";
-import { type EventFilter, fromAddress, LISTS, toAddress, typed, without } from "../../logic/eventFilter";
+import { EVENT_ACTIONS, type EventFilter, fromAddress, LISTS, toAddress, typed, without } from "../../logic/eventFilter";
 import { commandLine, printable } from "../../logic/printable";
 import { count } from "../../logic/time";
 import { EventStory } from "./EventStory";
 import { useEvents } from "./useEvents";
 
 const TYPES = ["ProcessExec", "FileAccess", "NetworkConnection", "Syscall", "PrivilegedOperation", "Drift", "System"];
-const ACTIONS = ["Blocked", "Killed", "PodKilled", "Quarantined", "Alerted", "WouldBlock", "WouldKill", "WouldKillPod",
-  "WouldQuarantine", "WouldAlert"];
 const RANGES = [
   { value: "1", label: "Last hour" }, { value: "24", label: "Last 24 hours" }, { value: "168", label: "Last 7 days" },
   { value: "", label: "All that is kept" },
@@ -81,7 +79,7 @@ export default function Events() {
           value={filter.severity ?? null}
           onChange={(value) => change(value ? { ...filter, severity: value } : without(filter, "severity"))} />
         <Choice label="type" data={TYPES} value={filter.types} onChange={(types) => change({ ...filter, types })} />
-        <Choice label="action" data={ACTIONS} value={filter.actions} onChange={(actions) => change({ ...filter, actions })} />
+        <Choice label="action" data={[...EVENT_ACTIONS]} value={filter.actions} onChange={(actions) => change({ ...filter, actions })} />
         <Select aria-label="Time" w={165} allowDeselect={false} data={exact ? [...RANGES, { value: "exact", label: "Chosen range" }] : RANGES}
           value={exact ? "exact" : String(filter.hours ?? "")}
           onChange={(value) => {

@@ -1,11 +1,11 @@
 // One policy: how far it has come, what it says, and how it came to be so.
-import { Badge, Button, Code, Group, Select, SimpleGrid, Stack, Tabs, Text } from "@mantine/core";
+import { Alert, Badge, Button, Code, Group, Select, SimpleGrid, Stack, Tabs, Text } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { IconActivity, IconEdit, IconHistory, IconTrash } from "@tabler/icons-react";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { Link, useNavigate, useParams, useSearchParams } from "react-router";
-import { api, body, ifMatch } from "../../api/client";
+import { Link, Navigate, useNavigate, useParams, useSearchParams } from "react-router";
+import { api, asProblem, body, ifMatch } from "../../api/client";
 import type { Policy as PolicyDocument, PolicyRevision, PolicyStatus } from "../../api/types";
 import { useMay } from "../../app/session";
 import { ConfirmButton } from "../../components/confirm";
@@ -14,9 +14,11 @@ import { type Column, DataTable } from "../../components/DataTable";
 import { DiffView } from "../../components/DiffView";
 import { StateMark } from "../../components/marks";
 import { Page, Panel } from "../../components/Page";
+import { PolicyLink, policyPath } from "../../components/PolicyLink";
 import { Empty, Loading, Unavailable } from "../../components/states";
 import { Fact, Foreign, Time } from "../../components/text";
 import { printable } from "../../logic/printable";
+import { nodePolicies } from "./Policies";
 
 export default function Policy() {
   const { name = "" } = useParams();
@@ -26,8 +28,33 @@ export default function Policy() {
     refetchInterval: 5_000,
   });
   if (policy.isPending) return <Page title={name}><Loading label="Loading the policy" /></Page>;
-  if (policy.isError) return <Page title={name}><Unavailable error={policy.error} retry={() => void policy.refetch()} /></Page>;
+  if (policy.isError) {
+    return asProblem(policy.error).status === 404 ? <Elsewhere name={name} error={policy.error} />
+      : <Page title={name}><Unavailable error={policy.error} retry={() => void policy.refetch()} /></Page>;
+  }
   return <Whole key={name} policy={policy.data} />;
+}
+
+/** Not a policy of the console's: one of the nodes' folders, or none at all. */
+function Elsewhere({ name, error }: { name: string; error: unknown }) {
+  const own = useQuery(nodePolicies);
+  if (own.isPending) return <Page title={name}><Loading label="Looking for the policy on the nodes" /></Page>;
+  const found = own.data?.items.find((one) => one.name === name);
+  if (found) return <Navigate to={policyPath(name, "Node", found.kind)} replace />;
+  return <Page title={name}><Unavailable error={error} /></Page>;
+}
+
+/** Nodes go by their own folder first. */
+function Shadowed({ policy }: { policy: PolicyDocument }) {
+  const own = useQuery(nodePolicies);
+  const found = own.data?.items.find((one) => one.name === policy.name && one.kind === policy.kind);
+  if (!found) return null;
+  const { nodes } = found.coverage;
+  return (
+    <Alert color="yellow" mb="md" title={`${nodes} ${nodes === 1 ? "node has" : "nodes have"} a policy of this name in ${nodes === 1 ? "its" : "their"} own folder`}>
+      There that one is in force, and not this. <PolicyLink name={policy.name} source="Node">See what it says</PolicyLink>
+    </Alert>
+  );
 }
 
 function Whole({ policy }: { policy: PolicyDocument }) {
@@ -58,6 +85,7 @@ function Whole({ policy }: { policy: PolicyDocument }) {
           <Button leftSection={<IconEdit size={16} />} component={Link} to={`/policies/${encoded}/edit`}>Edit</Button>
         )}
       </>}>
+      <Shadowed policy={policy} />
       <Panel style={{ marginBottom: 16 }}>
         <SimpleGrid cols={{ base: 2, md: 5 }}>
           <Fact label="Mode">{policy.mode ? <StateMark state={policy.mode} /> : policy.kind}

@@ -2,13 +2,12 @@ import { ActionIcon, Group, NumberInput, Select, Table, Text } from "@mantine/co
 import { IconTrash } from "@tabler/icons-react";
 import { api } from "../../api/client";
 import type { components } from "../../api/schema";
+import { EVENT_TYPES } from "../../logic/eventFilter";
 import { SettingForm, versioned } from "./SettingForm";
 
 type Retention = components["schemas"]["Retention"];
 type Limit = components["schemas"]["RetentionLimit"];
 type EventType = components["schemas"]["EventType"];
-const TYPES: EventType[] = ["ProcessExec", "FileAccess", "NetworkConnection", "Syscall", "PrivilegedOperation", "Drift", "FileIntegrity",
-  "AnomalousBehavior", "Admission", "ImageScan", "Compliance", "Audit", "System"];
 
 export function Retention() {
   return (
@@ -16,7 +15,7 @@ export function Retention() {
       write={(body, header) => api.PUT("/settings/retention", { params: { header }, body })}>
       {(value, change) => {
         const types = Object.entries(value.types ?? {}) as [EventType, Limit][];
-        const left = TYPES.filter((type) => !types.some(([name]) => name === type));
+        const left = EVENT_TYPES.filter((type) => !types.some(([name]) => name === type));
         const withType = (type: EventType, limit: Limit | null) => {
           const next = { ...value.types };
           if (limit) next[type] = limit;

@@ -1,5 +1,5 @@
 // One workload: its containers, the rules that hold for it and why, and what it ran, read and connected to.
-import { Anchor, Breadcrumbs, Code, Group, SegmentedControl, SimpleGrid, Stack, Tabs, Text } from "@mantine/core";
+import { Alert, Anchor, Breadcrumbs, Code, Group, SegmentedControl, SimpleGrid, Stack, Tabs, Text } from "@mantine/core";
 import { IconActivity } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
@@ -10,6 +10,7 @@ import type { Activity, Container, EffectiveRule, WorkloadDetail } from "../../a
 import { type Column, DataTable } from "../../components/DataTable";
 import { SeverityMark, StateMark } from "../../components/marks";
 import { Page, Panel } from "../../components/Page";
+import { PolicyLink } from "../../components/PolicyLink";
 import { Empty, Loading, Unavailable } from "../../components/states";
 import { Fact, Foreign, Time } from "../../components/text";
 import { commandOf } from "../../logic/activity";
@@ -51,7 +52,7 @@ function Whole({ detail }: { detail: WorkloadDetail }) {
           <Fact label="Images"><Foreign mono text={workload.images.join(", ")} /></Fact>
           <Fact label="Policies">{workload.policies.length === 0 ? <Text span size="sm" c="dimmed">none</Text> : (
             <Group gap={8}>{workload.policies.map((name) => (
-              <Link key={name} to={`/policies/${encodeURIComponent(name)}`}>{printable(name)}</Link>))}</Group>
+              <PolicyLink key={name} name={name} />))}</Group>
           )}</Fact>
         </SimpleGrid>
         {workload.problems.map((problem) => (
@@ -78,6 +79,11 @@ function Whole({ detail }: { detail: WorkloadDetail }) {
 function Rules({ detail }: { detail: WorkloadDetail }) {
   return (
     <Stack gap="md">
+      {detail.otherNodes.length > 0 && (
+        <Alert color="yellow" title={`These are the rules on ${printable(detail.rulesNode)}`}>
+          The own folders of {printable(detail.otherNodes.join(", "))} have other policies.
+        </Alert>
+      )}
       {detail.rules.length === 0 ? (
         <Panel><Empty title="No rule holds for it" action={<Link to="/policies/templates">Start from a template</Link>}>
           No policy selects this workload. Below stands why not, policy by policy.
@@ -93,7 +99,7 @@ function Rules({ detail }: { detail: WorkloadDetail }) {
         <Panel title="Policies that are not for it">
           <Stack gap={6}>
             {detail.notSelected.map((one) => (
-              <Text key={one.policy} size="sm"><Link to={`/policies/${encodeURIComponent(one.policy)}`}>{printable(one.policy)}</Link>
+              <Text key={`${one.source} ${one.policy}`} size="sm"><PolicyLink name={one.policy} source={one.source} />
                 <Text span c="dimmed" size="sm">: {printable(one.why)}</Text></Text>
             ))}
           </Stack>
@@ -112,7 +118,8 @@ function Rule({ rule, place }: { rule: EffectiveRule; place: number }) {
         <SeverityMark severity={rule.severity} />
         <Text size="sm" fw={550}>{rule.action}</Text>
         <StateMark state={rule.mode} />
-        <span className="ellipsis"><Link to={`/policies/${encodeURIComponent(rule.policy)}`}>{printable(rule.policy)}</Link> / {printable(rule.rule)}</span>
+        <span className="ellipsis"><PolicyLink name={rule.policy} source={rule.source} /> / {printable(rule.rule)}
+          {rule.source === "Node" && <Text span size="xs" c="dimmed"> · from the node’s folder</Text>}</span>
         <button type="button" aria-expanded={open} onClick={() => setOpen(!open)}
           style={{ font: "inherit", background: "none", border: 0, color: "var(--moat-accent)", cursor: "pointer" }}>
           {open ? "Hide" : "Show"}

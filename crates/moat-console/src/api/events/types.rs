@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::extract::List;
+use crate::api::policies::PolicySource;
 
 /// Which events. Conditions are AND-ed; the values of one, with commas between them, are OR-ed.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -104,7 +105,9 @@ pub struct EventDetail {
 pub struct DecidingRule {
     pub policy: String,
     pub rule: String,
-    pub revision: i64,
+    pub source: PolicySource,
+    /// None of a policy of the node's own folder.
+    pub revision: Option<i64>,
     pub mode: Mode,
     pub definition: serde_json::Value,
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use moat_policy::model::{Mode, Rule, RuleAction, RuntimePolicy};
 use moat_policy::{ActivePolicy, Document};
-use moat_store::{NewPolicy, Policy as StoredPolicy};
+use moat_store::NewPolicy;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
@@ -111,19 +112,19 @@ impl From<&moat_policy::Diagnostic> for Diagnostic {
     }
 }
 
-/// A stored runtime policy as the policy core takes it; `None` for another kind.
-pub fn active(policy: &StoredPolicy) -> Option<ActivePolicy> {
-    match parse(&policy.document) {
+/// A runtime policy as the policy core takes it; `None` for another kind.
+pub fn active(document: &str, first_seen: Timestamp) -> Option<ActivePolicy> {
+    match parse(document) {
         Ok(Parsed(Document::Runtime(runtime))) => {
-            Some(ActivePolicy { policy: Arc::new(runtime), first_seen: policy.created_at })
+            Some(ActivePolicy { policy: Arc::new(runtime), first_seen })
         }
         _ => None,
     }
 }
 
 /// A rule of a runtime policy as JSON, and the policy's mode.
-pub fn definition(policy: &StoredPolicy, rule: &str) -> Option<(Mode, Value)> {
-    let parsed = parse(&policy.document).ok()?;
+pub fn definition(document: &str, rule: &str) -> Option<(Mode, Value)> {
+    let parsed = parse(document).ok()?;
     let rule = parsed.rules().iter().find(|candidate| candidate.name == rule)?;
     Some((parsed.mode()?, serde_json::to_value(rule).ok()?))
 }

@@ -83,7 +83,12 @@ async fn run(store: &Store, candidate: RuntimePolicy, hours: u32) -> Result<What
     }
     let now = Timestamp::now();
     let since = now.checked_sub(SignedDuration::from_hours(i64::from(hours))).unwrap_or(Timestamp::MIN);
-    let current = store.policies().await?.iter().filter_map(active).collect();
+    let current = store
+        .policies()
+        .await?
+        .iter()
+        .filter_map(|policy| active(&policy.document, policy.created_at))
+        .collect();
     let mut simulator = Simulator::new(current, candidate, now).map_err(|error| {
         Problem::bad_request(format!("the policies cannot be in force together: {error}"))
     })?;

@@ -187,6 +187,15 @@ impl From<moat_store::PolicyState> for PolicyState {
     }
 }
 
+/// Whose policy it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub enum PolicySource {
+    /// Written here.
+    Console,
+    /// In the folder of the node itself; it comes before one of the console that has the same name.
+    Node,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum PolicyState {
     /// Not there yet.

@@ -4,11 +4,13 @@ use moat_policy::Attempt;
 use moat_store::{ActivityKind, EnforcerState};
 use moat_wire::gateway::ActivityReport;
 use moat_wire::gateway::proto::policy_state::State;
-use moat_wire::gateway::proto::{Activities, PolicyAck, PolicyState};
+use moat_wire::gateway::proto::{Activities, NodePolicies, NodePolicy, PolicyAck, PolicyKey, PolicyState};
 
 use super::*;
 
 over_both!(
+    an_event_has_its_workload_before_its_container_was_reported,
+    policies_of_the_node_s_own_folder_are_known_as_it_reports_them,
     what_containers_did_is_stored_and_what_is_no_activity_is_not,
     events_are_acknowledged_when_stored_and_what_is_sent_again_is_stored_once,
     what_is_not_understood_is_counted_and_does_not_stop_the_rest,
@@ -197,6 +199,50 @@ async fn policies_come_whole_first_then_as_changes_and_what_became_of_them_is_kn
     };
     let statuses = timeout(PATIENCE, known).await.unwrap();
     assert_eq!((statuses[0].state, statuses[0].containers), (moat_store::PolicyState::Degraded, 3));
+}
+
+async fn an_event_has_its_workload_before_its_container_was_reported(console: Running) {
+    let mut session = console.session(&console.enrol("a").await).await.unwrap();
+    let mut known = event("known");
+    known.namespace = Some(String::from("shop"));
+    known.workload_kind = Some(String::from("Deployment"));
+    known.workload_name = Some(String::from("web"));
+    session.send_events(2, &[known, event("of nobody")]).await;
+    assert_eq!(session.stored().await, 2);
+    let stored = console.stored().await;
+    let workloads: Vec<_> = stored.iter().map(|stored| stored.workload.as_deref()).collect();
+    assert_eq!(workloads, [Some("shop/Deployment/web"), None]);
+}
+
+async fn policies_of_the_node_s_own_folder_are_known_as_it_reports_them(console: Running) {
+    let enforcer = console.enrol("a").await;
+    let mut session = console.session(&enforcer).await.unwrap();
+    let key = |name: &str| PolicyKey { kind: String::from("RuntimePolicy"), name: name.to_owned() };
+    let policy = |name: &str| NodePolicy {
+        key: Some(key(name)),
+        file: format!("/etc/moat/{name}.yaml"),
+        document: String::from("a: 1"),
+        first_seen_us: 5,
+        state: State::Degraded.into(),
+        reasons: vec![String::from("kernel")],
+        containers: 3,
+    };
+    let nameless = NodePolicy { key: None, ..policy("c") };
+    let full =
+        NodePolicies { full: true, upserts: vec![policy("a"), policy("b"), nameless], removed: Vec::new() };
+    session.say(to_console::Message::NodePolicies(full)).await;
+    let change = NodePolicies { full: false, upserts: Vec::new(), removed: vec![key("b")] };
+    session.say(to_console::Message::NodePolicies(change)).await;
+    // What is said after it is stored after it.
+    session.send_events(1, &[event("after")]).await;
+    assert_eq!(session.stored().await, 1);
+    let known = console.store.node_policies_of(&identity.certificate.name).await.unwrap();
+    let [known] = known.as_slice() else { panic!("{known:?}") };
+    assert_eq!((known.name.as_str(), known.file.as_str(), known.containers), ("a", "/etc/moat/a.yaml", 3));
+    assert_eq!(
+        (known.state, &known.reasons),
+        (moat_store::PolicyState::Degraded, &vec![String::from("kernel")])
+    );
 }
 
 async fn an_enforcer_has_one_session_and_the_newest_counts(console: Running) {

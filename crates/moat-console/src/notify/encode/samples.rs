@@ -27,6 +27,8 @@ fn plain(id: u8, event_type: EventType) -> Event {
         id: format!("019ab000-0000-7000-8000-0000000000{id:02}"),
         node: "node-1".into(),
         namespace: None,
+        workload_kind: None,
+        workload_name: None,
         labels: Labels::new(),
         container_id: None,
         image: None,
