@@ -6,6 +6,7 @@ pub mod enrolment_tokens;
 pub mod events;
 pub mod extract;
 pub mod notifiers;
+pub mod oidc;
 pub mod openapi;
 pub mod overview;
 pub mod page;
@@ -33,6 +34,7 @@ use route::Route;
 pub fn routes() -> Vec<Route> {
     [
         session::routes(),
+        oidc::routes(),
         overview::routes(),
         policies::routes(),
         workloads::routes(),

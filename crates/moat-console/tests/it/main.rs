@@ -4,6 +4,7 @@
 mod access;
 mod hostile;
 mod notifiers;
+mod oidc;
 mod policies;
 mod server;
 mod stream;

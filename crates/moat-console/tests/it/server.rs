@@ -31,6 +31,10 @@ pub enum As {
 
 impl Server {
     pub async fn start() -> Server {
+        Server::start_with(|_| ()).await
+    }
+
+    pub async fn start_with(adapt: impl FnOnce(&mut Config)) -> Server {
         // reqwest asks for a provider even where nothing is encrypted; a second test finds the first one's.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let state = TempDir::new().unwrap();
@@ -40,6 +44,7 @@ impl Server {
         config.tls = Tls::Off;
         // Where the receivers of tests are.
         config.egress.allow = vec!["127.0.0.0/8".parse().unwrap()];
+        adapt(&mut config);
         let cancel = CancellationToken::new();
         let mut started = start(config, cancel.clone()).await.unwrap();
         let link = started.setup_link.take().expect("nobody can sign in yet");
@@ -58,11 +63,16 @@ impl Server {
     /// With an administrator, who is signed in.
     pub async fn with_admin() -> (Server, As) {
         let server = Server::start().await;
-        let setup = json!({ "token": server.setup, "name": "admin", "password": PASSWORD });
-        let response = server.send(&As::Nobody, Method::POST, "/session/setup", Some(setup)).await;
-        assert_eq!(response.status(), StatusCode::OK);
-        let admin = session(response).await;
+        let admin = server.admin().await;
         (server, admin)
+    }
+
+    /// The first administrator, who is signed in.
+    pub async fn admin(&self) -> As {
+        let setup = json!({ "token": self.setup, "name": "admin", "password": PASSWORD });
+        let response = self.send(&As::Nobody, Method::POST, "/session/setup", Some(setup)).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        session(response).await
     }
 
     pub fn request(&self, caller: &As, method: Method, path: &str) -> RequestBuilder {
