@@ -500,6 +500,53 @@ test("settings are kept", async () => {
   }
 });
 
+test("people sign in by a provider on another site, and are told when it does not work", async ({ browser }) => {
+  await page.goto("/settings/sign-on");
+  await expect(page.getByText("/api/v1/session/oidc/callback")).toBeVisible();
+  await page.getByRole("textbox", { name: "Name" }).fill("Test");
+  await page.getByRole("textbox", { name: "Issuer" }).fill(`${process.env["MOAT_UI_ISSUER"]}/`);
+  await page.getByRole("textbox", { name: "Client ID" }).fill(process.env["MOAT_UI_CLIENT_ID"] ?? "");
+  await page.getByLabel("Client secret").fill(process.env["MOAT_UI_CLIENT_SECRET"] ?? "");
+  for (const scope of ["profile", "groups"]) {
+    await page.getByRole("textbox", { name: "Scopes" }).fill(scope);
+    await page.keyboard.press("Enter");
+  }
+  await page.getByRole("textbox", { name: "Claim of the role" }).fill("groups");
+  await page.getByLabel("Another value of the claim").fill("ops");
+  await page.getByRole("button", { name: "Add", exact: true }).click();
+  await page.getByRole("button", { name: "Ask the provider" }).click();
+  await expect(page.getByRole("alert")).toContainText("unexpected issuer");
+  await page.getByRole("textbox", { name: "Issuer" }).fill(process.env["MOAT_UI_ISSUER"] ?? "");
+  await page.getByRole("button", { name: "Ask the provider" }).click();
+  await expect(page.getByRole("status")).toContainText("The provider answers");
+  await page.getByText("People sign in by this provider").click();
+  await accessible();
+  await page.getByRole("button", { name: "Save" }).click();
+  await expect(page.getByText("Single sign-on by OpenID Connect: saved.")).toBeVisible();
+
+  const context = await browser.newContext();
+  const ann = await context.newPage();
+  listen(ann);
+  await ann.goto("/events?types=Drift");
+  await ann.getByRole("link", { name: "Sign in with Test" }).click();
+  await ann.getByRole("link", { name: "Go on as ann" }).click();
+  await expect(ann).toHaveURL(/\/events\?types=Drift$/);
+  await expect(ann.getByRole("button", { name: "Account of ann" })).toBeVisible();
+  const cookies = await context.cookies();
+  expect(cookies.map(({ name, sameSite, httpOnly }) => `${name} ${sameSite} ${httpOnly}`)).toEqual(["moat_session Strict true"]);
+
+  // Whoever the console does not know any more begins again.
+  await context.clearCookies();
+  await ann.goto("/policies");
+  await ann.getByRole("link", { name: "Sign in with Test" }).click();
+  await context.clearCookies();
+  await ann.getByRole("link", { name: "Go on as ann" }).click();
+  await expect(ann.getByRole("alert")).toContainText("Begin again");
+  await expect(ann).toHaveURL(/\/$/);
+  await accessible(ann);
+  await context.close();
+});
+
 test("dark is as readable as light", async () => {
   await page.goto("/overview");
   await page.getByRole("button", { name: "Dark colours" }).click();

@@ -9,8 +9,8 @@ mod setup;
 mod throttle;
 
 pub use caller::{Caller, Proof};
-pub use guard::{COOKIE, guard, identify, is_still_valid, peer};
+pub use guard::{COOKIE, cookie, guard, identify, is_still_valid, peer};
 pub use matrix::{Access, Action, Resource, Role, Scope, allows, scopes};
-pub use secret::{NoRandom, Secret, Sensitive};
+pub use secret::{NoRandom, Secret, Sensitive, same};
 pub use setup::{SetupError, SetupLink};
 pub use throttle::Throttle;

@@ -7,6 +7,7 @@ pub mod events;
 pub mod extract;
 pub mod node_policies;
 pub mod notifiers;
+pub mod oidc;
 pub mod openapi;
 pub mod overview;
 pub mod page;
@@ -34,6 +35,7 @@ use route::Route;
 pub fn routes() -> Vec<Route> {
     [
         session::routes(),
+        oidc::routes(),
         overview::routes(),
         policies::routes(),
         node_policies::routes(),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
+use std::time::Duration;
 use std::{fs, io};
 
 use crate::notify::egress::Egress;
@@ -23,6 +24,8 @@ pub struct Config {
     pub tls: Tls,
     /// Where notifiers may send to.
     pub egress: Egress,
+    /// For each answer of the provider that people sign in with.
+    pub provider_deadline: Duration,
 }
 
 /// The store's address may hold a password.
@@ -69,6 +72,7 @@ impl Config {
             state,
             store: None,
             tls: Tls::Own,
+            provider_deadline: Duration::from_secs(8),
         }
     }
 

@@ -13,12 +13,13 @@ pub mod key;
 mod live;
 mod metrics;
 pub mod notify;
+pub mod oidc;
 mod serve;
 mod upkeep;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use moat_store::{Actor, Store, StoreError};
 use moat_wire::authority::Authority;
@@ -33,6 +34,7 @@ use live::Live;
 use metrics::Metrics;
 use notify::egress::Egress;
 use notify::{Engine, Pace};
+use oidc::Providers;
 
 /// What every part of the console works with. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -48,6 +50,9 @@ struct Inner {
     metrics: Metrics,
     live: Live,
     egress: Egress,
+    providers: Providers,
+    /// Where people on this machine find the dashboard, once it listens.
+    url: OnceLock<String>,
     /// Whether browsers may send the session's cookie without TLS.
     plain: bool,
 }
@@ -86,6 +91,8 @@ impl Console {
             throttle: Throttle::default(),
             live: Live::new(metrics.clone()),
             egress: config.egress.clone(),
+            providers: Providers::new(config.provider_deadline),
+            url: OnceLock::new(),
             metrics,
             plain: matches!(config.tls, Tls::Off),
         })))
@@ -113,6 +120,20 @@ impl Console {
     /// Where notifiers may send to.
     pub fn egress(&self) -> &Egress {
         &self.0.egress
+    }
+
+    /// Asks the provider that people sign in with.
+    pub(crate) fn providers(&self) -> &Providers {
+        &self.0.providers
+    }
+
+    /// Where people on this machine find the dashboard; empty if it does not listen.
+    pub(crate) fn url(&self) -> &str {
+        self.0.url.get().map_or("", String::as_str)
+    }
+
+    fn listens_at(&self, url: String) {
+        let _ = self.0.url.set(url);
     }
 
     pub(crate) fn live(&self) -> &Live {
@@ -189,7 +210,7 @@ pub async fn start(config: Config, cancel: CancellationToken) -> Result<Started,
     let gateway =
         gateway::start(store, authority, config.gateway, console.cancel().clone(), &mut tasks).await?;
     let listen = serve::start(&console, &config, &mut tasks)?;
-    let url = config.url(listen);
+    let url = console.url().to_owned();
     let setup_link = if SetupLink::is_needed(console.store()).await? {
         let secret = SetupLink::create(console.store(), &console_actor()).await?;
         Some(setup_url(&url, secret.reveal()))

@@ -54,6 +54,7 @@ pub fn start(console: &Console, config: &Config, tasks: &mut JoinSet<()>) -> Res
     let listener = TcpListener::bind(config.listen).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
+    console.listens_at(config.url(address));
     let handle = Handle::new();
     let app = router(console).into_make_service_with_connect_info::<SocketAddr>();
     let mut server = axum_server::from_tcp(listener).map_err(failed)?.handle(handle.clone());

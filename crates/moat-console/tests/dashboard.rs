@@ -2,6 +2,9 @@
 //!
 //! `MOAT_BLESS=1` puts the pictures that the journeys take into `docs/images`, where the README shows them.
 
+#[path = "it/oidc/provider.rs"]
+#[expect(dead_code, clippy::unwrap_used, reason = "the API's tests use all of it")]
+mod provider;
 #[path = "dashboard/stage.rs"]
 mod stage;
 
@@ -13,6 +16,7 @@ use moat_console::{Config, Tls};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
+use provider::{CLIENT_ID, Provider};
 use stage::Stage;
 
 const CHROMIUM: &str = "/usr/bin/chromium";
@@ -54,6 +58,11 @@ async fn people_find_their_way_through_the_dashboard() -> Result<()> {
     let link = console.setup_link.clone().context("a new console has a link to set it up")?;
     let stage = Stage::open(console.console.store().clone()).await?;
 
+    // On another site than the console, as providers are: `localhost` and `127.0.0.1` are two.
+    let provider = Provider::start(&format!("{url}/api/v1/session/oidc/callback")).await;
+    provider.state().asks = true;
+    let client_secret = provider.state().client_secret.clone();
+
     let output = root().join("target/ui");
     let pictures = output.join("pictures");
     fs::create_dir_all(&pictures)?;
@@ -65,6 +74,9 @@ async fn people_find_their_way_through_the_dashboard() -> Result<()> {
         .env("MOAT_UI_URL", &url)
         .env("MOAT_UI_SETUP", &link)
         .env("MOAT_UI_STAGE", stage.port().to_string())
+        .env("MOAT_UI_ISSUER", &provider.issuer)
+        .env("MOAT_UI_CLIENT_ID", CLIENT_ID)
+        .env("MOAT_UI_CLIENT_SECRET", client_secret)
         .env("MOAT_UI_OUTPUT", output.join("failures"))
         .env("MOAT_UI_PICTURES", &pictures)
         .env("MOAT_UI_SOURCES", &sources)

@@ -140,7 +140,11 @@ impl Transaction {
             )
             .await
             .map_err(|error| error.exists("user", &user.name))?;
-        self.audit("create", "users", &user.name, &json!({ "id": user.id, "role": user.role }));
+        let mut detail = json!({ "id": user.id, "role": user.role });
+        if let Some(oidc) = &user.oidc {
+            detail["oidc"] = json!(oidc);
+        }
+        self.audit("create", "users", &user.name, &detail);
         self.changed(Change::Access);
         Ok(user)
     }

@@ -74,6 +74,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/session/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Go to the provider to sign in */
+        get: operations["beginOidc"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Come back from the provider */
+        get: operations["endOidc"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/settings/oidc/registration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a provider has to know about this console */
+        get: operations["getOidcRegistration"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/settings/oidc/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask a provider about itself */
+        post: operations["testOidc"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/overview": {
         parameters: {
             query?: never;
@@ -839,6 +907,8 @@ export interface components {
             setup: boolean;
             /** @description What the button says that leads to `/api/v1/session/oidc`; null without a provider. */
             oidc: string | null;
+            /** @description Of the failure that was asked about: what the page says about it. */
+            failure: string | null;
             version: string;
         };
         /** @description Whose session this is. */
@@ -868,6 +938,25 @@ export interface components {
         Role: "Admin" | "Operator" | "Auditor";
         /** @description How a user proves to be it. */
         SignInMethod: ("Password" | "Oidc") | "Token";
+        /** @description What a provider has to know about this console. */
+        OidcRegistration: {
+            redirectUri: string;
+        };
+        /** @description What came of asking a provider. */
+        OidcTest: {
+            /**
+             * @description What keeps people from signing in; null if nothing is known to. The provider tells only at a sign-in whether it
+             *     accepts client ID, secret and redirect URI.
+             */
+            problem: string | null;
+            /** @description Where people would be sent. */
+            authorizationEndpoint: string | null;
+            /**
+             * Format: uint
+             * @description How many keys the provider signs with.
+             */
+            keys: number;
+        };
         /** @description Everything that the first page shows, of the last 24 hours where it is about events. */
         Overview: {
             version: string;
@@ -2122,7 +2211,7 @@ export interface components {
              */
             name: string;
             /**
-             * @description Where `/.well-known/openid-configuration` is.
+             * @description Where `/.well-known/openid-configuration` is, as the provider itself writes it.
              * @default
              */
             issuer: string;
@@ -2136,7 +2225,8 @@ export interface components {
              */
             scopes: string[];
             /**
-             * @description The claim of the ID token that says the role: text, or a list of texts.
+             * @description The claim of the ID token that says the role: text, or a list of texts. Dots lead into claims within claims:
+             *     `realm_access.roles`.
              * @default
              */
             roleClaim: string;
@@ -2153,6 +2243,8 @@ export interface components {
              */
             defaultRole: components["schemas"]["Role"] | null;
         };
+        /** @description What the sign-in page is told, as a word in its address. */
+        Failure: ("unreachable" | "slow" | "issuer" | "audience" | "signature" | "nonce" | "expired") | "off" | "throttled" | "stale" | "denied" | "provider" | "client" | "code" | "answer" | "no-role" | "disabled" | "last-admin" | "console";
         SignIn: {
             name: string;
             /** @description A secret in a request or an answer: plain text there, and nowhere else. */
@@ -2284,7 +2376,10 @@ export type $defs = Record<string, never>;
 export interface operations {
     getSignInOptions: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description What the address says after a sign-in by the provider that failed: `#sign-in=FAILURE`. */
+                failure?: components["schemas"]["Failure"] | null;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2453,6 +2548,131 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    beginOidc: {
+        parameters: {
+            query?: {
+                /** @description The page to go to afterwards: a path of the dashboard. */
+                return?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Where the browser goes next; `#sign-in=FAILURE` at its end says what went wrong */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    endOidc: {
+        parameters: {
+            query?: {
+                state?: string | null;
+                code?: string | null;
+                error?: string | null;
+                error_description?: string | null;
+                iss?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Where the browser goes next; `#sign-in=FAILURE` at its end says what went wrong */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getOidcRegistration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OidcRegistration"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    testOidc: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OidcSettings"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OidcTest"];
                 };
             };
             /** @description What went wrong */

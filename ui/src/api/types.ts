@@ -4,6 +4,7 @@ import type { components } from "./schema";
 type Schemas = components["schemas"];
 
 export type Session = Schemas["Session"];
+export type Failure = Schemas["Failure"];
 export type Role = Schemas["Role"];
 export type User = Schemas["User"];
 export type ApiToken = Schemas["ApiToken"];

@@ -3,6 +3,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { useLocation } from "react-router";
 import { api, asProblem, body, setCsrf } from "../api/client";
+import type { Failure } from "../api/types";
 import { Entrance } from "./Entrance";
 import { sessionKey } from "./session";
 
@@ -19,13 +20,22 @@ export function SignIn() {
       queries.setQueryData(sessionKey, session);
     },
   });
+  // The word that the console put there when a sign-in by the provider failed; out of the address once it is read.
+  const [failure] = useState(() => new URLSearchParams(window.location.hash.slice(1)).get("sign-in"));
+  const told = useQuery({
+    queryKey: ["session", "options", failure], enabled: failure !== null, retry: false,
+    queryFn: () => body(api.GET("/session/options", { params: { query: { failure: failure as Failure } } })),
+  });
+  const back = location.pathname + location.search;
   useEffect(() => {
     document.title = "Sign in · Moat";
-  }, []);
+    if (failure !== null) window.history.replaceState(window.history.state, "", back);
+  }, [failure, back]);
   return (
     <Entrance title="Sign in to Moat" about="Runtime security for containers">
       <form onSubmit={(event) => { event.preventDefault(); signIn.mutate(); }}>
         <Stack>
+          {told.data?.failure && signIn.isIdle && <Alert color="red" role="alert" title="Single sign-on did not succeed">{told.data.failure}</Alert>}
           {signIn.isError && (
             <Alert color="red" role="alert" title={asProblem(signIn.error).title}>{asProblem(signIn.error).detail}</Alert>
           )}
@@ -38,7 +48,7 @@ export function SignIn() {
             <>
               <Divider label="or" />
               <Button variant="default" component="a"
-                href={`/api/v1/session/oidc?return=${encodeURIComponent(location.pathname)}`}>
+                href={`/api/v1/session/oidc?return=${encodeURIComponent(back)}`}>
                 Sign in with {options.data.oidc}
               </Button>
             </>

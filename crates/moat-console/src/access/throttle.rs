@@ -35,11 +35,16 @@ impl Throttle {
     /// How long an attempt still has to wait; zero if it may go ahead. One that goes ahead counts as failed until
     /// [`succeeded`](Self::succeeded): attempts at the same time do not slip through together.
     pub fn attempt(&self, name: &str, address: IpAddr, now: Instant) -> Duration {
+        self.attempt_by(&[(Key::name(name), FREE), (Key::address(address), FREE_OF_ADDRESS)], now)
+    }
+
+    /// The same for an attempt that names nobody; [`succeeded_from`](Self::succeeded_from) takes it back.
+    pub fn attempt_from(&self, address: IpAddr, now: Instant) -> Duration {
+        self.attempt_by(&[(Key::address(address), FREE_OF_ADDRESS)], now)
+    }
+
+    fn attempt_by(&self, keys: &[(Key, u32)], now: Instant) -> Duration {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let keys = [
-            (Key::Name(name.chars().take(256).collect::<String>().to_lowercase()), FREE),
-            (Key::Address(network(address)), FREE_OF_ADDRESS),
-        ];
         let wait = keys
             .iter()
             .filter_map(|(key, free)| failures.get(key)?.wait(*free, now))
@@ -56,7 +61,7 @@ impl Throttle {
             return Duration::from_secs(1);
         }
         for (key, _) in keys {
-            let entry = failures.entry(key).or_insert(Failures { count: 0, last: now });
+            let entry = failures.entry(key.clone()).or_insert(Failures { count: 0, last: now });
             if now.duration_since(entry.last) > LONGEST {
                 entry.count = 0;
             }
@@ -68,12 +73,26 @@ impl Throttle {
 
     /// The attempt was the right person's.
     pub fn succeeded(&self, name: &str, address: IpAddr) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&Key::name(name));
+        self.succeeded_from(address);
+    }
+
+    /// Others at this address may still be guessing: only this attempt is taken back.
+    pub fn succeeded_from(&self, address: IpAddr) {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.remove(&Key::Name(name.chars().take(256).collect::<String>().to_lowercase()));
-        // Others at this address may still be guessing: only this attempt is taken back.
-        if let Some(entry) = failures.get_mut(&Key::Address(network(address))) {
+        if let Some(entry) = failures.get_mut(&Key::address(address)) {
             entry.count = entry.count.saturating_sub(1);
         }
+    }
+}
+
+impl Key {
+    fn name(name: &str) -> Key {
+        Key::Name(name.chars().take(256).collect::<String>().to_lowercase())
+    }
+
+    fn address(address: IpAddr) -> Key {
+        Key::Address(network(address))
     }
 }
 
@@ -132,6 +151,9 @@ mod tests {
             assert_eq!(throttle.attempt(&format!("user{host}"), address(host as u16), now), Duration::ZERO);
         }
         assert!(!throttle.attempt("another", address(999), now).is_zero());
+        assert!(!throttle.attempt_from(address(999), now).is_zero());
+        throttle.succeeded_from(address(999));
+        assert!(throttle.attempt_from(address(999), now).is_zero());
         assert!(throttle.attempt("another", IpAddr::from([0x2001, 0xdb8, 0, 8, 0, 0, 0, 1]), now).is_zero());
     }
 }

@@ -11,7 +11,7 @@ use moat_store::StoreError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::extract::{Body, Done};
+use super::extract::{Body, Done, Query};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::route::{Answer, Part, Route, delete, get, post, put};
@@ -21,6 +21,7 @@ use crate::Console;
 use crate::access::{
     Access, COOKIE, Caller, Proof, Secret, Sensitive, SetupError, SetupLink, password, peer,
 };
+use crate::oidc::Failure;
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -84,7 +85,17 @@ pub struct SignInOptions {
     pub setup: bool,
     /// What the button says that leads to `/api/v1/session/oidc`; null without a provider.
     pub oidc: Option<String>,
+    /// Of the failure that was asked about: what the page says about it.
+    pub failure: Option<String>,
     pub version: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SignInQuestion {
+    /// What the address says after a sign-in by the provider that failed: `#sign-in=FAILURE`.
+    #[serde(default)]
+    pub failure: Option<Failure>,
 }
 
 /// Where a request comes from.
@@ -130,12 +141,16 @@ impl Answer for SignedIn {
     }
 }
 
-async fn options(State(console): State<Console>) -> Result<Json<SignInOptions>, Problem> {
+async fn options(
+    State(console): State<Console>,
+    Query(SignInQuestion { failure }): Query<SignInQuestion>,
+) -> Result<Json<SignInOptions>, Problem> {
     let oidc = settings::read::<OidcSettings>(console.store()).await?.value;
     let name = if oidc.name.is_empty() { "single sign-on".to_owned() } else { oidc.name };
     Ok(Json(SignInOptions {
         setup: SetupLink::is_needed(console.store()).await?,
         oidc: oidc.enabled.then_some(name),
+        failure: failure.map(|failure| failure.message().to_owned()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }))
 }

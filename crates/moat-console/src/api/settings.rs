@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use moat_event::EventType;
 use moat_store::{Store, StoreError};
+use reqwest::Url;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use super::problem::Problem;
 use super::route::{Route, get, put};
 use crate::Console;
 use crate::access::{Access, Action, Caller, Resource, Role};
+use crate::oidc::http::is_secure;
 
 const READ: Access = Access::To(Resource::Settings, Action::Read);
 const WRITE: Access = Access::To(Resource::Settings, Action::Write);
@@ -239,7 +241,7 @@ pub struct OidcSettings {
     pub enabled: bool,
     /// On the sign-in button: `Sign in with NAME`.
     pub name: String,
-    /// Where `/.well-known/openid-configuration` is.
+    /// Where `/.well-known/openid-configuration` is, as the provider itself writes it.
     pub issuer: String,
     pub client_id: String,
     /// Only ever written: an answer does not have it. A change without it keeps the one that is there.
@@ -247,7 +249,8 @@ pub struct OidcSettings {
     pub client_secret: Option<String>,
     /// Besides `openid`.
     pub scopes: Vec<String>,
-    /// The claim of the ID token that says the role: text, or a list of texts.
+    /// The claim of the ID token that says the role: text, or a list of texts. Dots lead into claims within claims:
+    /// `realm_access.roles`.
     pub role_claim: String,
     /// Values of the claim and their roles; the strongest that applies counts.
     pub roles: BTreeMap<String, Role>,
@@ -273,22 +276,23 @@ impl SettingValue for OidcSettings {
         if !self.enabled {
             return Ok(());
         }
-        let issuer: axum::http::Uri = self.issuer.parse().map_err(|_| "the issuer is no URL".to_owned())?;
-        let host = issuer.host().unwrap_or_default();
-        let loopback = ["127.0.0.1", "[::1]", "localhost"].contains(&host);
-        match issuer.scheme_str() {
-            Some("https") if !host.is_empty() => {}
-            Some("http") if loopback => {}
-            _ => return Err("the issuer is an https:// address".to_owned()),
+        let issuer = Url::parse(&self.issuer).map_err(|_| "the issuer is no URL".to_owned())?;
+        if !is_secure(&issuer, &self.issuer) {
+            return Err("the issuer is an https:// address".to_owned());
+        }
+        if issuer.query().is_some() || issuer.fragment().is_some() {
+            return Err("the issuer is an address without ? and #".to_owned());
         }
         if self.client_id.is_empty() {
             return Err("the client's id is missing".to_owned());
         }
-        if self.role_claim.is_empty() && self.default_role.is_none() {
-            return Err("nobody could come in: name a claim for the role, or a default role".to_owned());
+        if self.scopes.iter().any(|scope| scope.is_empty() || scope.contains(char::is_whitespace)) {
+            return Err("a scope is one word".to_owned());
         }
-        // What is kept here can be prepared; nothing would answer the button on the sign-in page.
-        Err("this version cannot sign people in by a provider yet: keep it with `enabled` false".to_owned())
+        if (self.role_claim.is_empty() || self.roles.is_empty()) && self.default_role.is_none() {
+            return Err("nobody could come in: name a claim and its roles, or a default role".to_owned());
+        }
+        Ok(())
     }
 
     fn seal(mut self, before: &Self, console: &Console) -> Result<Self, Problem> {

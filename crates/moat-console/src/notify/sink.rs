@@ -4,7 +4,7 @@ mod file;
 mod http;
 mod protocol;
 mod syslog;
-mod tls;
+pub(crate) mod tls;
 
 use std::time::Duration;
 
@@ -120,7 +120,7 @@ impl Sink {
 }
 
 /// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -5,6 +5,7 @@ mod access;
 mod faults;
 mod hostile;
 mod notifiers;
+mod oidc;
 mod policies;
 mod replicas;
 mod server;

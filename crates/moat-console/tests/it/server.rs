@@ -36,20 +36,29 @@ pub enum As {
 
 impl Server {
     pub async fn start() -> Server {
-        Server::on(TempDir::new().unwrap(), None).await
+        Server::start_with(|_| ()).await
+    }
+
+    pub async fn start_with(adapt: impl FnOnce(&mut Config)) -> Server {
+        Server::on(TempDir::new().unwrap(), adapt).await
     }
 
     /// Over the store with this address, or SQLite in the state folder.
-    async fn on(state: TempDir, store: Option<&str>) -> Server {
+    async fn at(state: TempDir, store: Option<&str>) -> Server {
+        Server::on(state, |config| config.store = store.map(str::to_owned)).await
+    }
+
+    async fn on(state: TempDir, adapt: impl FnOnce(&mut Config)) -> Server {
         // reqwest asks for a provider even where nothing is encrypted; a second test finds the first one's.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut config = Config::new(state.path().to_owned());
         config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         config.gateway = SocketAddr::from(([127, 0, 0, 1], 0));
         config.tls = Tls::Off;
-        config.store = store.map(str::to_owned);
         // Where the receivers of tests are.
         config.egress.allow = vec!["127.0.0.0/8".parse().unwrap()];
+        adapt(&mut config);
+        let store = config.store.clone();
         let cancel = CancellationToken::new();
         let mut started = start(config, cancel.clone()).await.unwrap();
         let link = started.setup_link.take().unwrap_or_default();
@@ -59,7 +68,7 @@ impl Server {
             gateway: format!("https://{}", started.gateway),
             // The secret stands after the #.
             setup: link.split_once('#').map(|(_, secret)| secret.to_owned()).unwrap_or_default(),
-            store: store.map(str::to_owned),
+            store,
             client: Client::builder().build().unwrap(),
             cancel,
             started: Some(started),
@@ -69,27 +78,23 @@ impl Server {
 
     /// With an administrator, who is signed in.
     pub async fn with_admin() -> (Server, As) {
-        Server::start().await.signed_in().await
+        let server = Server::start().await;
+        let admin = server.admin().await;
+        (server, admin)
     }
 
     /// The same, over the store with this address.
     pub async fn over(store: &str) -> (Server, As) {
-        Server::on(TempDir::new().unwrap(), Some(store)).await.signed_in().await
+        let server = Server::at(TempDir::new().unwrap(), Some(store)).await;
+        let admin = server.admin().await;
+        (server, admin)
     }
 
     /// Another console on the same store, with the same key.
     pub async fn replica(&self) -> Server {
         let state = TempDir::new().unwrap();
         fs::copy(self.state.path().join("console.key"), state.path().join("console.key")).unwrap();
-        Server::on(state, self.store.as_deref()).await
-    }
-
-    async fn signed_in(self) -> (Server, As) {
-        let setup = json!({ "token": self.setup, "name": "admin", "password": PASSWORD });
-        let response = self.send(&As::Nobody, Method::POST, "/session/setup", Some(setup)).await;
-        assert_eq!(response.status(), StatusCode::OK);
-        let admin = session(response).await;
-        (self, admin)
+        Server::at(state, self.store.as_deref()).await
     }
 
     /// A node that enrols by a token which that caller makes.
@@ -100,6 +105,14 @@ impl Server {
         let made: Value = response.json().await.unwrap();
         let token = made["secret"].as_str().unwrap().parse().unwrap();
         Enforcer::enrol(&self.gateway, &token, node, "machine").await.unwrap()
+    }
+
+    /// The first administrator, who is signed in.
+    pub async fn admin(&self) -> As {
+        let setup = json!({ "token": self.setup, "name": "admin", "password": PASSWORD });
+        let response = self.send(&As::Nobody, Method::POST, "/session/setup", Some(setup)).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        session(response).await
     }
 
     pub fn request(&self, caller: &As, method: Method, path: &str) -> RequestBuilder {

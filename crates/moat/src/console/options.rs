@@ -130,6 +130,7 @@ impl ConsoleOptions {
             _ if self.insecure_http => Tls::Off,
             _ => Tls::Own,
         };
+        let defaults = Config::new(self.state.clone());
         Ok(Config {
             listen: self.listen,
             gateway: self.gateway,
@@ -137,7 +138,8 @@ impl ConsoleOptions {
             state: self.state.clone(),
             store: self.store()?,
             tls,
-            egress: Egress { allow: self.notify_allow.clone(), ..Config::new(self.state.clone()).egress },
+            egress: Egress { allow: self.notify_allow.clone(), ..defaults.egress },
+            provider_deadline: defaults.provider_deadline,
         })
     }
 

@@ -7,10 +7,11 @@ import { Empty } from "../../components/states";
 import { ApiTokens } from "./ApiTokens";
 import { General } from "./General";
 import { Retention } from "./Retention";
+import { SingleSignOn } from "./SingleSignOn";
 import { Users } from "./Users";
 
 const TABS = [
-  ["users", "Users", Users], ["tokens", "API tokens", ApiTokens], ["retention", "Retention", Retention],
+  ["users", "Users", Users], ["sign-on", "Single sign-on", SingleSignOn], ["tokens", "API tokens", ApiTokens], ["retention", "Retention", Retention],
   ["general", "General", General],
 ] as const;
 

@@ -36,7 +36,8 @@ export function Users() {
       <span style={{ fontWeight: 550 }}><Foreign text={one.id === session.user.id ? `${one.name} (you)` : one.name} /></span>) },
     { title: "Role", width: "150px", order: (one) => one.role, cell: (one) => (
       <Select aria-label={`Role of ${one.name}`} size="xs" variant="unstyled" allowDeselect={false} data={ROLES.map(({ value }) => value)} value={one.role}
-        disabled={one.id === session.user.id} onChange={(role) => role && change.mutate({ user: one, role: role as Role })} />) },
+        disabled={one.id === session.user.id || one.method === "Oidc"} title={one.method === "Oidc" ? "The provider says it at each sign-in" : undefined}
+        onChange={(role) => role && change.mutate({ user: one, role: role as Role })} />) },
     { title: "Signs in by", width: "120px", cell: (one) => one.method === "Oidc" ? "provider" : "password" },
     { title: "State", width: "110px", cell: (one) => one.disabled ? <Mark tone="medium">locked</Mark> : <Mark tone="good">active</Mark> },
     { title: "Last here", width: "130px", order: (one) => one.lastLoginAt ?? "", cell: (one) => <Time at={one.lastLoginAt} relative /> },

@@ -236,7 +236,7 @@ async fn policies_of_the_node_s_own_folder_are_known_as_it_reports_them(console:
     // What is said after it is stored after it.
     session.send_events(1, &[event("after")]).await;
     assert_eq!(session.stored().await, 1);
-    let known = console.store.node_policies_of(&identity.certificate.name).await.unwrap();
+    let known = console.store.node_policies_of(&enforcer.identity.certificate.name).await.unwrap();
     let [known] = known.as_slice() else { panic!("{known:?}") };
     assert_eq!((known.name.as_str(), known.file.as_str(), known.containers), ("a", "/etc/moat/a.yaml", 3));
     assert_eq!(
