@@ -508,7 +508,7 @@ test("people sign in by a provider on another site, and are told when it does no
   await page.getByRole("textbox", { name: "Client ID" }).fill(process.env["MOAT_UI_CLIENT_ID"] ?? "");
   await page.getByLabel("Client secret").fill(process.env["MOAT_UI_CLIENT_SECRET"] ?? "");
   for (const scope of ["profile", "groups"]) {
-    await page.getByRole("textbox", { name: "Scopes" }).fill(scope);
+    await page.getByRole("combobox", { name: "Scopes" }).fill(scope);
     await page.keyboard.press("Enter");
   }
   await page.getByRole("textbox", { name: "Claim of the role" }).fill("groups");
@@ -519,7 +519,7 @@ test("people sign in by a provider on another site, and are told when it does no
   await page.getByRole("textbox", { name: "Issuer" }).fill(process.env["MOAT_UI_ISSUER"] ?? "");
   await page.getByRole("button", { name: "Ask the provider" }).click();
   await expect(page.getByRole("status")).toContainText("The provider answers");
-  await page.getByText("People sign in by this provider").click();
+  await page.getByRole("switch", { name: "People sign in by this provider" }).click();
   await accessible();
   await page.getByRole("button", { name: "Save" }).click();
   await expect(page.getByText("Single sign-on by OpenID Connect: saved.")).toBeVisible();

@@ -177,7 +177,8 @@ async fn end(
     let flow = sealed.and_then(|sealed| Flow::open(console.key(), &sealed, Timestamp::now()));
     let back = flow.as_ref().map_or_else(|| "/".to_owned(), |flow| flow.back.clone());
     let ended = flow_cookie(&console, "", 0)?;
-    match attempt(&console, origin.address, sign_in(&console, &origin, flow, returned)).await {
+    let attempted = attempt(&console, origin.address, Box::pin(sign_in(&console, &origin, flow, returned)));
+    match attempted.await {
         // To a page that needs no cookie and then asks for the session itself: browsers keep a `Strict` cookie that comes
         // with a redirection from another site, but do not send it before a page of this one asks.
         Ok(SignedIn { cookie, .. }) => SeeOther::new(&back, vec![ended, cookie]),

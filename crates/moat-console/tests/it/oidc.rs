@@ -149,10 +149,7 @@ async fn a_person_signs_in_by_the_provider() {
     assert_eq!(audit["items"][2]["detail"]["oidc"]["subject"], "248289761001");
 
     // None of the secrets is told to anybody.
-    let state = place.provider.state();
-    let mut secrets = state.secrets.clone();
-    secrets.push(state.client_secret.clone());
-    drop(state);
+    let mut secrets = place.provider.secrets();
     assert_eq!(secrets.len(), 4, "code, ID token, access token, client secret");
     secrets.extend([cookie_value(&flow), cookie_value(&session)]);
     let settings = place.server.get(&place.admin, "/settings/oidc").await;

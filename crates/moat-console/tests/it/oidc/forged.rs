@@ -1,16 +1,16 @@
 //! What is not what it claims to be lets nobody in.
 
 use reqwest::{StatusCode, Url};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::browser::Browser;
-use super::provider::Signer;
+use super::provider::{Forge, Signer};
 use super::{Place, failure};
 
 #[tokio::test]
 async fn an_id_token_that_is_not_valid_is_refused() {
     let place = Place::new().await;
-    let forgeries: [(&str, fn(&mut Value)); 10] = [
+    let forgeries: [(&str, Forge); 10] = [
         ("nonce", |claims| claims["nonce"] = json!("another")),
         ("nonce", |claims| drop(claims.as_object_mut().unwrap().remove("nonce"))),
         ("issuer", |claims| claims["iss"] = json!("https://evil.example")),

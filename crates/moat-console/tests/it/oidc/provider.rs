@@ -105,6 +105,8 @@ struct Grant {
     nonce: String,
 }
 
+pub type Forge = fn(&mut Value);
+
 /// What the provider knows, and how it misbehaves.
 pub struct State {
     pub issuer: String,
@@ -120,7 +122,7 @@ pub struct State {
     /// How the client proves to be it.
     pub method: &'static str,
     /// Changes an ID token's claims before they are signed.
-    pub forge: Option<fn(&mut Value)>,
+    pub forge: Option<Forge>,
     /// Asks whoever signs in to go on, as providers do, instead of sending the browser back at once.
     pub asks: bool,
     /// Answers the sign-in with an error.
@@ -189,6 +191,12 @@ impl Provider {
 
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    /// What it gave out, and the client's secret.
+    pub fn secrets(&self) -> Vec<String> {
+        let state = self.state();
+        [state.secrets.as_slice(), std::slice::from_ref(&state.client_secret)].concat()
     }
 
     /// Signs with another key from now on, and publishes it.
