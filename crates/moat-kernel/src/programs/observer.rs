@@ -203,7 +203,7 @@ impl State {
         let keys: Vec<Vec<u8>> = self.observed.keys().collect();
         for key in keys {
             let told = self.observed.lookup(&key, MapFlags::ANY).ok().flatten();
-            if !told.is_some_and(|told| counted(&told).0 <= before) {
+            if told.is_none_or(|told| counted(&told).0 > before) {
                 continue;
             }
             let (Ok(Some(value)), Ok(key)) =

@@ -22,7 +22,7 @@ fn observation(node: &Node, cgroup: u64, wanted: impl Fn(&Act) -> bool) -> Obser
     }
 }
 
-fn runs<'a>(path: &'a str) -> impl Fn(&Act) -> bool + 'a {
+fn runs(path: &str) -> impl Fn(&Act) -> bool + '_ {
     move |act| matches!(act, Act::Exec { path: ran, .. } if ran == path.as_bytes())
 }
 
