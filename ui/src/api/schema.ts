@@ -1721,7 +1721,7 @@ export interface components {
             events: number;
         };
         /** @description Where events were lost. */
-        LossStage: "RingBuffer" | "NotificationQueue" | "Pipeline" | "Subscriber" | "Output" | "Spool";
+        LossStage: "RingBuffer" | "NotificationQueue" | "Pipeline" | "Subscriber" | "Output" | "Spool" | "Observation";
         /**
          * @description What the stream sends: `event` with one record, `gap` when the reader missed some, `heartbeat` every 15 s.
          *     The name of the item is the server-sent event's `event`, its value the `data`.
