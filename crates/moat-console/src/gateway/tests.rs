@@ -15,7 +15,7 @@ use moat_testkit::gateway::{Conversation, Enforcer, event};
 use moat_testkit::{Postgres, skip};
 use moat_wire::gateway::proto::enrolment_client::EnrolmentClient;
 use moat_wire::gateway::proto::gateway_client::GatewayClient;
-use moat_wire::gateway::proto::{EnrolRequest, Events, goodbye, to_console};
+use moat_wire::gateway::proto::{EnrolRequest, Events, goodbye, to_console, to_enforcer};
 use moat_wire::gateway::{NewKey, Trust, connect};
 use moat_wire::token::{EnrolmentToken, Secret};
 use tokio::time::timeout;
