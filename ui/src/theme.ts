@@ -50,6 +50,8 @@ export const variables: CSSVariablesResolver = () => ({
     "--mantine-color-body": "#f4f6f7",
     "--mantine-color-dimmed": "#55656d",
     "--mantine-color-green-light-color": "#145c34",
+    "--mantine-color-yellow-light-color": "#7a4a00",
+    "--mantine-color-error": "#a3123f",
     "--moat-surface": "#ffffff",
     "--moat-sunken": "#eef2f4",
     "--moat-border": "#dde4e7",
@@ -72,6 +74,7 @@ export const variables: CSSVariablesResolver = () => ({
   dark: {
     "--mantine-color-body": "#0e1417",
     "--mantine-color-dimmed": "#9aaab2",
+    "--mantine-color-error": "#ff7d9c",
     "--moat-surface": "#151d21",
     "--moat-sunken": "#10171a",
     "--moat-border": "#28333a",
