@@ -359,6 +359,7 @@ test("a notifier is made with the keyboard alone, and tested", async () => {
 });
 
 test("what a receiver refuses is a dead letter, to be sent again or discarded", async () => {
+  await page.getByRole("alert").getByRole("button", { name: "Close" }).click();
   hook.refuses = "<img";
   await stage("burst");
   const letters = page.getByRole("table", { name: "Dead letters" });
@@ -528,6 +529,8 @@ test("a wide screen is used", async () => {
     await page.goto(address);
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
     expect(await overflow(), address).toBeLessThanOrEqual(0);
+    await expect(page.getByRole("status", { name: /^Loading/ })).toHaveCount(0);
+    expect(await page.locator(".table").evaluateAll((all) => all.filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.ariaLabel)), address).toEqual([]);
   }
 });
 
