@@ -31,11 +31,11 @@ export const theme = createTheme({
     Notification: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
     Tooltip: { defaultProps: { openDelay: 250, withArrow: true } },
     Modal: {
-      defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.4 } },
+      defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.4 }, closeButtonProps: { "aria-label": "Close" } },
       styles: { content: { background: "var(--moat-surface)" }, header: { background: "var(--moat-surface)" } },
     },
     Drawer: {
-      defaultProps: { overlayProps: { backgroundOpacity: 0.25 } },
+      defaultProps: { overlayProps: { backgroundOpacity: 0.25 }, closeButtonProps: { "aria-label": "Close" } },
       styles: { content: { background: "var(--moat-surface)" }, header: { background: "var(--moat-surface)" } },
     },
     TextInput: { defaultProps: { size: "sm" } },
@@ -50,6 +50,8 @@ export const variables: CSSVariablesResolver = () => ({
     "--mantine-color-body": "#f4f6f7",
     "--mantine-color-dimmed": "#55656d",
     "--mantine-color-green-light-color": "#145c34",
+    "--mantine-color-yellow-light-color": "#7a4a00",
+    "--mantine-color-error": "#a3123f",
     "--moat-surface": "#ffffff",
     "--moat-sunken": "#eef2f4",
     "--moat-border": "#dde4e7",
@@ -72,6 +74,9 @@ export const variables: CSSVariablesResolver = () => ({
   dark: {
     "--mantine-color-body": "#0e1417",
     "--mantine-color-dimmed": "#9aaab2",
+    "--mantine-color-error": "#ff7d9c",
+    "--mantine-color-yellow-light": "rgba(240, 184, 73, 0.14)",
+    "--mantine-color-yellow-light-color": "#f0b849",
     "--moat-surface": "#151d21",
     "--moat-sunken": "#10171a",
     "--moat-border": "#28333a",

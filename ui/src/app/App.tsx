@@ -46,7 +46,7 @@ function Signed() {
           <Route path="policies/templates" element={<Templates />} />
           <Route path="policies/:name" element={<Policy />} />
           <Route path="policies/:name/edit" element={<PolicyEditor />} />
-          <Route path="node-policies/:kind/:name" element={<NodePolicy />} />
+          <Route path="policies/nodes/:kind/:name" element={<NodePolicy />} />
           <Route path="workloads" element={<Workloads />} />
           <Route path="workloads/:namespace/:kind/:name" element={<Workload />} />
           <Route path="enforcers" element={<Enforcers />} />

@@ -7,7 +7,7 @@ import { printable } from "../logic/printable";
 /** Without a source, the page that it leads to looks for the policy. */
 export function policyPath(name: string, source?: PolicySource, kind = "RuntimePolicy"): string {
   const encoded = encodeURIComponent(name);
-  return source === "Node" ? `/node-policies/${encodeURIComponent(kind)}/${encoded}` : `/policies/${encoded}`;
+  return source === "Node" ? `/policies/nodes/${encodeURIComponent(kind)}/${encoded}` : `/policies/${encoded}`;
 }
 
 export function PolicyLink({ name, source, children }: { name: string; source?: PolicySource; children?: ReactNode }) {

@@ -4,7 +4,7 @@ import { useMutation } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { asProblem } from "../api/client";
 
-export function ConfirmButton({ label, title, children, confirm, act, icon, size = "sm", variant = "default", color = "red" }: {
+export function ConfirmButton({ label, title, children, confirm, act, icon, size = "sm", variant = "default", color = "red.9" }: {
   label: string; title: string; children: ReactNode; confirm: string; act: () => Promise<unknown>; icon?: ReactNode;
   size?: "xs" | "sm" | "compact-xs"; variant?: string; color?: string;
 }) {

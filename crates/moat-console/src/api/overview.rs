@@ -112,7 +112,7 @@ async fn show(State(console): State<Console>) -> Result<Json<Overview>, Problem>
         }))
         .chain(own.iter().filter_map(|policy| {
             let NodePolicySummary { kind, name, coverage, .. } = policy;
-            of_policy(name, *coverage, format!("/node-policies/{kind}/{name}"))
+            of_policy(name, *coverage, format!("/policies/nodes/{kind}/{name}"))
         }))
         .chain(workloads.iter().filter_map(of_workload))
         .collect();

@@ -146,7 +146,7 @@ async fn seed(store: &Store, enforcers: &mut Vec<String>) -> Result<()> {
         let statuses: Vec<_> = policies.iter().map(|policy| status_of(enforcer, driver, policy)).collect();
         store.put_policy_statuses(std::slice::from_ref(enforcer), &statuses).await?;
         store.put_containers(enforcer, true, &containers(enforcer, node), &[]).await?;
-        store.put_node_policies(enforcer, true, &own_policies(enforcer, node), &[]).await?;
+        store.put_node_policies(enforcer, true, &own_policies(enforcer, node)?, &[]).await?;
     }
     store.put_activities(&activities()).await?;
     let node = enforcers.first().context("a node enrolled")?;
@@ -171,23 +171,32 @@ fn status_of(enforcer: &str, driver: &str, policy: &moat_store::Policy) -> Polic
 }
 
 /// What stands in the folder of each node: one policy everywhere, another on the third node in a version of its own.
-fn own_policies(enforcer: &str, node: &str) -> Vec<NodePolicy> {
-    let policy = |name: &str, document: &str| NodePolicy {
+fn own_policies(enforcer: &str, node: &str) -> Result<Vec<NodePolicy>> {
+    let policy = |name: &str, document: String| NodePolicy {
         enforcer_id: enforcer.to_owned(),
         kind: "RuntimePolicy".into(),
         name: name.into(),
         file: format!("/etc/moat/policies/{name}.yaml"),
-        document: document.into(),
+        document,
         first_seen: Timestamp::now() - SignedDuration::from_hours(50),
         state: PolicyState::Enforced,
         reasons: Vec::new(),
         containers: 1,
     };
-    let everywhere = include_str!("../../../../examples/no-egress.yaml");
-    let differs = include_str!("../../../../examples/no-dangerous-syscalls.yaml");
-    let differs =
-        if node == "node-3" { differs.replace("mode: Enforce", "mode: Audit") } else { differs.into() };
-    vec![policy("no-egress", everywhere), policy("no-dangerous-syscalls", &differs)]
+    let everywhere = understood(include_str!("../../../../examples/no-egress.yaml"))?;
+    let differs = understood(include_str!("../../../../examples/no-dangerous-syscalls.yaml"))?;
+    let differs = if node == "node-3" { differs.replace("mode: Enforce", "mode: Audit") } else { differs };
+    Ok(vec![policy("no-egress", everywhere), policy("no-dangerous-syscalls", differs)])
+}
+
+/// As an enforcer tells it.
+fn understood(document: &str) -> Result<String> {
+    let mut documents =
+        moat_policy::parse("example", document.as_bytes()).ok().context("an example is valid")?;
+    match documents.pop() {
+        Some(moat_policy::Document::Runtime(policy)) => Ok(serde_saphyr::to_string(&policy)?),
+        _ => bail!("an example is one runtime policy"),
+    }
 }
 
 fn workload(node: &str, namespace: &str, name: &str) -> Workload {

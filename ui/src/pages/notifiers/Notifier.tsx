@@ -62,8 +62,8 @@ function Whole({ notifier }: { notifier: Shown }) {
         </Button>
         <ConfirmButton label="Delete" icon={<IconTrash size={16} />} title={`Delete ${printable(notifier.name)}?`} confirm="Delete" act={remove}>
           <Text size="sm">
-            {notifier.behind > 0 ? `${count(notifier.behind)} events that wait are not sent` : "No event waits to be sent"}
-            {notifier.deadLetters > 0 ? `, and its ${count(notifier.deadLetters)} dead letters are forgotten` : ""}. The events
+            {notifier.behind > 0 ? `What waits (${events(notifier.behind)}) is not sent` : "No event waits to be sent"}
+            {notifier.deadLetters > 0 ? `, and its dead letters (${count(notifier.deadLetters)}) are forgotten` : ""}. The events
             themselves stay in the console. A new notifier begins with what happens after it was made.
           </Text>
         </ConfirmButton>
@@ -76,12 +76,12 @@ function Whole({ notifier }: { notifier: Shown }) {
         <Panel>
           <SimpleGrid cols={{ base: 2, md: 5 }}>
             <Fact label="State"><Condition notifier={notifier} /></Fact>
-            <Fact label="Delivered"><span className="number">{count(status.delivered)}</span> events
+            <Fact label="Delivered"><span className="number">{events(status.delivered)}</span>
               <Text size="xs" c="dimmed">last <Time at={status.lastDeliveredAt} relative /></Text></Fact>
-            <Fact label="Waiting"><span className="number">{notifier.behind === 0 ? "none" : `${count(notifier.behind)} events`}</span>
+            <Fact label="Waiting"><span className="number">{notifier.behind === 0 ? "none" : events(notifier.behind)}</span>
               {notifier.behind > 0 && <Text size="xs" c="dimmed">whether or not it is for them</Text>}</Fact>
-            <Fact label="Given up"><span className="number">{status.givenUp === 0 ? "none" : `${count(status.givenUp)} events`}</span></Fact>
-            <Fact label="Missed"><span className="number">{status.missed === 0 ? "none" : `${count(status.missed)} events`}</span>
+            <Fact label="Given up"><span className="number">{status.givenUp === 0 ? "none" : events(status.givenUp)}</span></Fact>
+            <Fact label="Missed"><span className="number">{status.missed === 0 ? "none" : events(status.missed)}</span>
               {status.missed > 0 && <Text size="xs" c="dimmed">deleted by retention before their turn</Text>}</Fact>
           </SimpleGrid>
           {status.lastError && (
@@ -103,6 +103,10 @@ function Whole({ notifier }: { notifier: Shown }) {
       </Stack>
     </Page>
   );
+}
+
+function events(number: number): string {
+  return number === 1 ? "1 event" : `${count(number)} events`;
 }
 
 /** The receiver's own words. */

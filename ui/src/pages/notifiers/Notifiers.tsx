@@ -16,20 +16,20 @@ import { count } from "../../logic/time";
 import { Condition } from "./Condition";
 
 const COLUMNS: Column<Notifier>[] = [
-  { title: "Name", width: "minmax(130px, 1fr)", order: (one) => one.name, cell: (one) => (
+  { title: "Name", width: "minmax(110px, 1fr)", order: (one) => one.name, cell: (one) => (
     <Link to={`/notifiers/${one.id}`} onClick={(event) => event.stopPropagation()} style={{ fontWeight: 550 }}><Foreign text={one.name} /></Link>
   ) },
-  { title: "State", width: "130px", order: (one) => (one.enabled ? one.status.condition : "Paused"), cell: (one) => <Condition notifier={one} /> },
-  { title: "Sends to", width: "minmax(190px, 1.8fr)", order: (one) => kindTitle(one.destination), cell: (one) => (
+  { title: "State", width: "124px", order: (one) => (one.enabled ? one.status.condition : "Paused"), cell: (one) => <Condition notifier={one} /> },
+  { title: "Sends to", width: "minmax(160px, 1.8fr)", order: (one) => kindTitle(one.destination), cell: (one) => (
     <span className="ellipsis" style={{ display: "block" }}>{kindTitle(one.destination)}{" "}
       <Text span size="sm" c="dimmed" title={destinationInWords(one.destination)}>{destinationInWords(one.destination)}</Text></span>
   ) },
-  { title: "Which events", from: 900, width: "minmax(150px, 1.4fr)", cell: (one) => <Foreign text={filterInWords(one.filter)} /> },
-  { title: "Delivered", width: "86px", order: (one) => one.status.delivered, cell: (one) => <span className="number">{count(one.status.delivered)}</span> },
-  { title: "Waiting", width: "80px", order: (one) => one.behind, cell: (one) => <span className="number">{one.behind === 0 ? "none" : count(one.behind)}</span> },
-  { title: "Dead letters", width: "94px", order: (one) => one.deadLetters, cell: (one) => one.deadLetters === 0 ? "none"
+  { title: "Which events", from: 900, width: "minmax(120px, 1.4fr)", cell: (one) => <Foreign text={filterInWords(one.filter)} /> },
+  { title: "Delivered", width: "72px", order: (one) => one.status.delivered, cell: (one) => <span className="number">{count(one.status.delivered)}</span> },
+  { title: "Waiting", width: "64px", order: (one) => one.behind, cell: (one) => <span className="number">{one.behind === 0 ? "none" : count(one.behind)}</span> },
+  { title: "Dead letters", width: "84px", order: (one) => one.deadLetters, cell: (one) => one.deadLetters === 0 ? "none"
     : <Mark tone="high">{count(one.deadLetters)}</Mark> },
-  { title: "Last delivery", width: "112px", order: (one) => one.status.lastDeliveredAt ?? "", cell: (one) => <Time at={one.status.lastDeliveredAt} relative /> },
+  { title: "Last", width: "92px", order: (one) => one.status.lastDeliveredAt ?? "", cell: (one) => <Time at={one.status.lastDeliveredAt} relative /> },
 ];
 
 export default function Notifiers() {

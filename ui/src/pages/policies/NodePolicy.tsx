@@ -1,6 +1,6 @@
 // A policy that nodes have in their own folders: shown as it is there, changed there.
-import { Alert, Code, Group, Stack, Text } from "@mantine/core";
-import { IconServer } from "@tabler/icons-react";
+import { Alert, Button, Code, Group, Stack, Text } from "@mantine/core";
+import { IconActivity, IconServer } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "react-router";
 import { api, body } from "../../api/client";
@@ -22,7 +22,8 @@ export default function NodePolicy() {
   });
   return (
     <Page title={printable(name)} about="From the nodes’ own folders. It is changed there; this console only shows it."
-      actions={<Link to={`/events?policies=${encodeURIComponent(name)}`}>Its events</Link>}>
+      actions={<Button variant="default" leftSection={<IconActivity size={16} />} component={Link}
+        to={`/events?policies=${encodeURIComponent(name)}`}>Events</Button>}>
       {policy.isPending ? <Loading label="Loading the policy" />
         : policy.isError ? <Unavailable error={policy.error} retry={() => void policy.refetch()} />
         : (
@@ -46,13 +47,16 @@ const PLACES: Column<NodePolicyPlace>[] = [
   { title: "State", width: "116px", order: (one) => one.state, cell: (one) => <StateMark state={one.state} /> },
   { title: "Containers", width: "84px", order: (one) => one.containers, cell: (one) => <span className="number">{one.containers}</span> },
   { title: "File", width: "minmax(180px, 2fr)", order: (one) => one.file, cell: (one) => <Foreign mono text={one.file} /> },
-  { title: "Why", width: "minmax(160px, 2fr)", cell: (one) => <Foreign text={one.reasons.join("; ")} /> },
   { title: "There since", from: 900, width: "130px", order: (one) => one.firstSeen, cell: (one) => <Time at={one.firstSeen} /> },
 ];
 
+const WHY: Column<NodePolicyPlace> = {
+  title: "Why", width: "minmax(160px, 2fr)", cell: (one) => <Foreign text={one.reasons.join("; ")} />,
+};
+
 function Version({ kind, name, version }: { kind: string; name: string; version: NodePolicyVersion }) {
   const containers = version.nodes.reduce((sum, one) => sum + one.containers, 0);
-  const reasons = [...new Set(version.nodes.flatMap((one) => one.reasons))];
+  const columns = version.nodes.some((one) => one.reasons.length > 0) ? [...PLACES, WHY] : PLACES;
   return (
     <>
       <Panel>
@@ -64,11 +68,8 @@ function Version({ kind, name, version }: { kind: string; name: string; version:
           <Fact label="Selected containers"><Link to={`/workloads?policy=${encodeURIComponent(name)}`}>{containers}</Link></Fact>
           <Fact label="Nodes"><Group gap={6}><IconServer size={15} aria-hidden />{version.nodes.length}</Group></Fact>
         </div>
-        {reasons.map((reason) => (
-          <Text key={reason} size="sm" mt="sm" c="var(--moat-medium)" style={{ overflowWrap: "anywhere" }}>{printable(reason)}</Text>
-        ))}
       </Panel>
-      <DataTable label="Nodes" rows={version.nodes} columns={PLACES} rowKey={(one) => one.enforcerId} empty={null} />
+      <DataTable label="Nodes" rows={version.nodes} columns={columns} rowKey={(one) => one.enforcerId} empty={null} />
       <Panel title="As the nodes understood it" aside={<Text size="xs" c="dimmed">without the comments of the file</Text>}>
         {version.document ? <Code block fz={13} bg="transparent" p={0} tabIndex={0}>{version.document}</Code>
           : <Text size="sm" c="dimmed">It is too large to be told. Read it on a node: <span className="mono">moat policy show {printable(name)}</span></Text>}

@@ -40,12 +40,12 @@ const COLUMNS: Column<Row>[] = [
   { title: "In force on nodes", width: "minmax(200px, 1.2fr)",
     order: (policy) => policy.coverage.enforced - policy.coverage.refused,
     cell: (policy) => <CoverageBar coverage={policy.coverage} /> },
-  { title: "Kept", width: "128px", order: (policy) => policy.source, cell: ({ source, versions }) => source === "Console" ? "here"
-    : <Mark tone="info" icon={<IconServer size={15} />}>{versions > 1 ? `on nodes, ${versions} kinds` : "on the nodes"}</Mark> },
   { title: "Revision", width: "72px", from: 1100, order: (policy) => policy.own?.revision ?? 0,
     cell: ({ own }) => <span className="number">{own?.revision ?? ""}</span> },
   { title: "Changed", width: "minmax(140px, 1fr)", order: (policy) => policy.own?.updatedAt ?? "",
-    cell: ({ own }) => own && <span className="ellipsis" style={{ display: "block" }}><Time at={own.updatedAt} relative /> by {own.updatedBy}</span> },
+    cell: ({ own, versions }) => own
+      ? <span className="ellipsis" style={{ display: "block" }}><Time at={own.updatedAt} relative /> by {own.updatedBy}</span>
+      : <Mark tone="info" icon={<IconServer size={15} />}>{versions > 1 ? `on nodes, ${versions} kinds` : "on the nodes"}</Mark> },
 ];
 
 export default function Policies() {

@@ -1,5 +1,5 @@
 // One workload: its containers, the rules that hold for it and why, and what it ran, read and connected to.
-import { Alert, Anchor, Breadcrumbs, Code, Group, SegmentedControl, SimpleGrid, Stack, Tabs, Text } from "@mantine/core";
+import { Alert, Anchor, Breadcrumbs, Button, Code, Group, SegmentedControl, SimpleGrid, Stack, Tabs, Text } from "@mantine/core";
 import { IconActivity } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
@@ -32,8 +32,8 @@ export default function Workload() {
         <Anchor component={Link} to={`/workloads?namespace=${encodeURIComponent(namespace)}`} size="sm">{printable(namespace)}</Anchor>
         <Text size="sm" c="dimmed">{printable(kind)}</Text>
       </Breadcrumbs>}
-      actions={<Link to={`/events?${toAddress({ namespaces: [namespace], text: name })}`}>
-        <Group gap={6}><IconActivity size={16} />Its events</Group></Link>}>
+      actions={<Button variant="default" leftSection={<IconActivity size={16} />} component={Link}
+        to={`/events?${toAddress({ namespaces: [namespace], text: name })}`}>Events</Button>}>
       {detail.isPending ? <Loading label="Loading the workload" />
         : detail.isError ? <Unavailable error={detail.error} retry={() => void detail.refetch()} />
         : <Whole detail={detail.data} />}
