@@ -18,7 +18,7 @@ const MEMORY: u64 = 32 * 1024;
 async fn ten_thousand_idle_connections_cost_little_and_hold_nobody_up() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit.clone()).unwrap();
+    setrlimit(Resource::Nofile, limit).unwrap();
     // Those of other tests of this program come on top.
     if limit.current.is_some_and(|files| files < (IDLE + SILENT + 2_000) as u64) {
         return skip("files", format!("a process may open {:?} files only", limit.current));
