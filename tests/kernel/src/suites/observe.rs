@@ -17,7 +17,7 @@ use super::{Case, cases, lsm};
 use crate::container::Container;
 
 pub fn cases() -> Vec<Case> {
-    let cases = cases!("observe": the_lsm_driver_observes, guard_observes_without_loops);
+    let cases = cases!("observe": guard_observes_without_loops, the_lsm_driver_observes);
     cases.into_iter().map(|case| case.within(lsm::LOADING)).collect()
 }
 
@@ -52,16 +52,18 @@ fn observes<D: Driver>(
     held.recv_timeout(DEADLINE).context("the start is not held")?;
     let scope = container.scope()?;
     driver.dismiss(&scope)?;
-    let entrypoint = next(&observations, |act| matches!(act, Act::Exec { .. }))?;
+    let entrypoint = next(&observations, |act| matches!(act, Act::Exec { .. })).context("the entrypoint")?;
     ensure!(entrypoint.process.pid == container.init_pid(), "{entrypoint:?}");
 
     ensure!(container.run(&[MARK, "/proof/seen"])?.succeeded());
-    let seen = next(&observations, ran(MARK))?;
+    let seen = next(&observations, ran(MARK)).context("an execution")?;
     ensure!(seen.cgroup == scope.cgroup && seen.process.origin == Some(Origin::ExecSession), "{seen:?}");
     ensure!(seen.process.arguments == b"/usr/bin/mark\0/proof/seen\0", "{seen:?}");
 
+    // A network of its own begins without one.
+    ensure!(container.run(&["/bin/ip", "link", "set", "lo", "up"])?.succeeded());
     container.run(&["/bin/nc", "-w", "1", "127.0.0.1", "9"])?;
-    let seen = next(&observations, |act| matches!(act, Act::Connect { .. }))?;
+    let seen = next(&observations, |act| matches!(act, Act::Connect { .. })).context("a connection")?;
     let peer = [127, 0, 0, 1].into();
     let (direction, protocol) = (Direction::Egress, Protocol::Tcp);
     ensure!(seen.act == Act::Connect { direction, protocol, peer, port: 9 }, "{seen:?}");
