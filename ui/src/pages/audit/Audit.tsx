@@ -13,13 +13,13 @@ import { Fact, Foreign, Time } from "../../components/text";
 import { printable } from "../../logic/printable";
 
 const COLUMNS: Column<AuditEntry>[] = [
-  { title: "No.", width: "70px", cell: (one) => <span className="number">{one.seq}</span> },
-  { title: "Time", width: "140px", cell: (one) => <Time at={one.at} /> },
-  { title: "Who", width: "minmax(120px, 1fr)", cell: (one) => <Foreign text={one.actor} /> },
-  { title: "Role", from: 1000, width: "90px", cell: (one) => one.role },
-  { title: "From", width: "minmax(110px, 0.8fr)", cell: (one) => <Foreign mono text={one.sourceAddress} /> },
-  { title: "Did", width: "minmax(110px, 0.8fr)", cell: (one) => <Foreign text={one.action} /> },
-  { title: "To", width: "minmax(110px, 0.8fr)", cell: (one) => <Foreign text={one.resource} /> },
+  { title: "No.", width: "60px", cell: (one) => <span className="number">{one.seq}</span> },
+  { title: "Time", width: "132px", cell: (one) => <Time at={one.at} /> },
+  { title: "Who", width: "minmax(90px, 1fr)", cell: (one) => <Foreign text={one.actor} /> },
+  { title: "Role", from: 1100, width: "90px", cell: (one) => one.role },
+  { title: "From", width: "minmax(100px, 0.8fr)", cell: (one) => <Foreign mono text={one.sourceAddress} /> },
+  { title: "Did", width: "minmax(90px, 0.8fr)", cell: (one) => <Foreign text={one.action} /> },
+  { title: "To", width: "minmax(118px, 0.8fr)", cell: (one) => <Foreign text={one.resource} /> },
   { title: "Name", width: "minmax(160px, 1.6fr)", cell: (one) => <Foreign text={one.name} /> },
 ];
 const CONDITIONS = [["actor", "Who"], ["action", "Did"], ["resource", "To"], ["name", "Name"]] as const;

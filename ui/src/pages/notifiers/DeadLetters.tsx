@@ -20,12 +20,12 @@ export function DeadLetters({ notifier }: { notifier: Notifier }) {
   const operator = useMay("Operator");
   const path = { id: notifier.id };
   const letters = useInfiniteQuery({
-    // They change when their number does.
-    queryKey: ["dead-letters", notifier.id, notifier.deadLetters],
+    queryKey: ["dead-letters", notifier.id],
     queryFn: ({ pageParam }) => body(api.GET("/notifiers/{id}/dead-letters", {
       params: { path, query: { limit: 200, ...(pageParam ? { cursor: pageParam } : {}) } } })),
     initialPageParam: "",
     getNextPageParam: (page) => page.next ?? undefined,
+    refetchInterval: 5_000,
   });
   const rows = useMemo(() => letters.data?.pages.flatMap((page) => page.items) ?? [], [letters.data]);
   const done = async (words: string) => {
