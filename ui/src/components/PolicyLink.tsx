@@ -11,5 +11,5 @@ export function policyPath(name: string, source?: PolicySource, kind = "RuntimeP
 }
 
 export function PolicyLink({ name, source, children }: { name: string; source?: PolicySource; children?: ReactNode }) {
-  return <Link to={policyPath(name, source)}>{children ?? printable(name)}</Link>;
+  return <Link to={policyPath(name, source)} className="in-text">{children ?? printable(name)}</Link>;
 }
