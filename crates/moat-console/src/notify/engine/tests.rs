@@ -14,6 +14,9 @@ use crate::notify::receivers::http::{Answer, Receiver, Request};
 use crate::notify::receivers::{egress, events, pace};
 use crate::notify::status::Status;
 
+/// Where a replica that is silent has to be given up by another.
+const SHORT: Duration = Duration::from_secs(1);
+
 struct Console {
     folder: TempDir,
     store: Store,
@@ -171,7 +174,9 @@ async fn a_console_that_dies_with_a_batch_in_flight_sends_it_again() {
     started.task.abort();
     assert!(started.task.await.is_err_and(|error| error.is_cancelled()));
     drop(started.cancel);
-    let restarted = Started::new(console.replica().await);
+    let replica = console.replica().await;
+    let pace = Pace { term: SHORT, ..pace() };
+    let restarted = Started::new(Engine { pace, ..replica });
     let again = receiver.next().await;
     assert_eq!(
         (ids(&again), &again.headers["webhook-id"]),
@@ -207,10 +212,9 @@ async fn of_several_replicas_one_sends_and_another_takes_over() {
 async fn a_lease_that_was_lost_writes_nothing_more() {
     let console = Console::new().await;
     let id = console.notifier("hook", hook("http://10.0.0.1".into()), Filter::default()).await;
-    let term = console.engine.pace.term;
-    let mut old = Lease::take(&console.store, &id, "old", term).await.expect("taken");
+    let mut old = Lease::take(&console.store, &id, "old", SHORT).await.expect("taken");
     // Silent for long enough by the other's clock.
-    let mut new = Lease::take(&console.store, &id, "new", term).await.expect("taken over");
+    let mut new = Lease::take(&console.store, &id, "new", SHORT).await.expect("taken over");
     assert!(matches!(old.advance(7).await, Err(LeaseError::Store(_))));
     assert!(matches!(old.tell().await, Err(LeaseError::Lost)));
     assert!(matches!(old.hold(std::future::pending::<()>()).await, Err(LeaseError::Lost)));
@@ -222,14 +226,13 @@ async fn a_lease_that_was_lost_writes_nothing_more() {
 async fn a_lease_with_signs_of_life_is_not_taken() {
     let console = Console::new().await;
     let id = console.notifier("hook", hook("http://10.0.0.1".into()), Filter::default()).await;
-    let term = console.engine.pace.term;
-    let mut holder = Lease::take(&console.store, &id, "holder", term).await.expect("taken");
-    let rival = Lease::take(&console.store, &id, "rival", term);
-    let rival = tokio::time::timeout(term * 5, rival);
+    let mut holder = Lease::take(&console.store, &id, "holder", SHORT).await.expect("taken");
+    let rival = Lease::take(&console.store, &id, "rival", SHORT);
+    let rival = tokio::time::timeout(SHORT * 5, rival);
     let rival = holder.hold(rival).await.expect("held");
     assert!(rival.is_err(), "the rival still waits after five terms");
     console.store.release_notifier(&id, "holder").await.expect("released");
-    Lease::take(&console.store, &id, "rival", term).await.expect("taken at once");
+    Lease::take(&console.store, &id, "rival", SHORT).await.expect("taken at once");
 }
 
 #[tokio::test]
