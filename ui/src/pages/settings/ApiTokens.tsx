@@ -19,9 +19,9 @@ export function ApiTokens() {
   const [opened, dialog] = useDisclosure();
   const tokens = useQuery({ queryKey: key, queryFn: () => body(api.GET("/tokens")) });
   const columns: Column<ApiToken>[] = [
-    { title: "Name", width: "minmax(160px, 1.5fr)", order: (one) => one.name, cell: (one) => <Foreign text={one.name} /> },
+    { title: "Name", width: "minmax(140px, 1.5fr)", order: (one) => one.name, cell: (one) => <Foreign text={one.name} /> },
     { title: "Role", width: "100px", order: (one) => one.role, cell: (one) => one.role },
-    { title: "Only for", width: "minmax(160px, 1.5fr)", cell: (one) => <Foreign text={one.scopes.length === 0 ? "all that the role may" : one.scopes.join(", ")} /> },
+    { title: "Only for", width: "minmax(140px, 1.5fr)", cell: (one) => <Foreign text={one.scopes.length === 0 ? "all that the role may" : one.scopes.join(", ")} /> },
     { title: "Expires", width: "110px", order: (one) => one.expiresAt ?? "9", cell: (one) => <Time at={one.expiresAt} relative /> },
     { title: "Last used", width: "110px", order: (one) => one.lastUsedAt ?? "", cell: (one) => <Time at={one.lastUsedAt} relative /> },
     { title: "Made", width: "minmax(150px, 1fr)", order: (one) => one.createdAt,

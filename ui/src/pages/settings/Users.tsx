@@ -32,16 +32,16 @@ export function Users() {
     onSettled: renew,
   });
   const columns: Column<User>[] = [
-    { title: "Name", width: "minmax(160px, 1.5fr)", order: (one) => one.name, cell: (one) => (
+    { title: "Name", width: "minmax(120px, 1.5fr)", order: (one) => one.name, cell: (one) => (
       <span style={{ fontWeight: 550 }}><Foreign text={one.id === session.user.id ? `${one.name} (you)` : one.name} /></span>) },
-    { title: "Role", width: "150px", order: (one) => one.role, cell: (one) => (
+    { title: "Role", width: "130px", order: (one) => one.role, cell: (one) => (
       <Select aria-label={`Role of ${one.name}`} size="xs" variant="unstyled" allowDeselect={false} data={ROLES.map(({ value }) => value)} value={one.role}
         disabled={one.id === session.user.id || one.method === "Oidc"} title={one.method === "Oidc" ? "The provider says it at each sign-in" : undefined}
         onChange={(role) => role && change.mutate({ user: one, role: role as Role })} />) },
-    { title: "Signs in by", width: "120px", cell: (one) => one.method === "Oidc" ? "provider" : "password" },
-    { title: "State", width: "110px", cell: (one) => one.disabled ? <Mark tone="medium">locked</Mark> : <Mark tone="good">active</Mark> },
-    { title: "Last here", width: "130px", order: (one) => one.lastLoginAt ?? "", cell: (one) => <Time at={one.lastLoginAt} relative /> },
-    { title: "Made", width: "130px", order: (one) => one.createdAt, cell: (one) => <Time at={one.createdAt} relative /> },
+    { title: "Signs in by", width: "90px", cell: (one) => one.method === "Oidc" ? "provider" : "password" },
+    { title: "State", width: "80px", cell: (one) => one.disabled ? <Mark tone="medium">locked</Mark> : <Mark tone="good">active</Mark> },
+    { title: "Last here", width: "100px", order: (one) => one.lastLoginAt ?? "", cell: (one) => <Time at={one.lastLoginAt} relative /> },
+    { title: "Made", width: "100px", order: (one) => one.createdAt, cell: (one) => <Time at={one.createdAt} relative /> },
     { title: "", width: "170px", cell: (one) => one.id === session.user.id ? null : (
       <Group gap={6} wrap="nowrap" justify="flex-end">
         <Button size="compact-xs" variant="default" onClick={() => change.mutate({ user: one, disabled: !one.disabled })}>
