@@ -203,7 +203,7 @@ async fn policies_of_the_nodes_own_folders_are_shown_and_come_first() {
         (&policy["mode"], &policy["versions"], &policy["coverage"]["nodes"], &policy["coverage"]["degraded"]),
         (&json!("Enforce"), &json!(2), &json!(3), &json!(1))
     );
-    let shown = server.get(&admin, "/policies/nodes/RuntimePolicy/no-shells").await;
+    let shown = server.get(&admin, "/node-policies/RuntimePolicy/no-shells").await;
     let nodes = |version: usize| {
         let nodes = shown["versions"][version]["nodes"].as_array().unwrap();
         nodes.iter().map(|place| place["node"].as_str().unwrap()).collect::<Vec<_>>()
@@ -215,7 +215,7 @@ async fn policies_of_the_nodes_own_folders_are_shown_and_come_first() {
     let overview = server.get(&admin, "/overview").await;
     assert_eq!(overview["policies"]["degraded"], 1);
     assert!(
-        overview["problems"].to_string().contains("/node-policies/RuntimePolicy/no-shells"),
+        overview["problems"].to_string().contains("/policies/nodes/RuntimePolicy/no-shells"),
         "{overview}"
     );
 

@@ -159,14 +159,15 @@ impl State {
         }
     }
 
-    /// Tells the driver what it will be asked for. What is wrong with it is found and told when it is settled.
+    /// Tells the driver what it will be asked for, each set of rules once. What is wrong with it is found and told when
+    /// it is settled.
     fn prepare(&mut self, soon: &[Settle]) {
+        let mut seen = HashSet::new();
         let mut changes = Vec::with_capacity(soon.len());
         for order in soon {
-            let last = self.in_force.get(&order.scope.cgroup).map(|rules| rules.hash.clone());
-            if let Ok(rules) = self.rules(order)
-                && last.as_ref() != Some(&rules.hash)
-            {
+            let Ok(rules) = self.rules(order) else { continue };
+            let last = self.in_force.get(&order.scope.cgroup);
+            if last.is_none_or(|last| last.hash != rules.hash) && seen.insert(rules.hash.clone()) {
                 changes.push((order.scope.clone(), rules));
             }
         }

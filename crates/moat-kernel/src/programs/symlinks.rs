@@ -28,10 +28,13 @@ impl Symlinks {
     pub fn follow(&mut self, rules: &Arc<RuleSet>, init_pid: u32) -> Arc<RuleSet> {
         let image = image(init_pid);
         if let Some(image) = &image
-            && let Some(followed) = self.known.get(&(image.clone(), rules.hash.clone()))
+            && let Some(followed) = self.known.get_mut(&(image.clone(), rules.hash.clone()))
         {
             // The same meaning, perhaps of a later generation.
-            return Arc::new(RuleSet { generation: rules.generation, ..RuleSet::clone(followed) });
+            if followed.generation != rules.generation {
+                *followed = Arc::new(RuleSet { generation: rules.generation, ..RuleSet::clone(followed) });
+            }
+            return Arc::clone(followed);
         }
         let Ok(root) = open(
             format!("/proc/{init_pid}/root"),
