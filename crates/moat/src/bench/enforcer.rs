@@ -69,7 +69,6 @@ pub async fn enrol(
     count: u32,
     at_once: usize,
 ) -> anyhow::Result<Vec<Enrolled>> {
-    let channel = connect(url, &Trust::Pinned(token.authority)).await?;
     let (mut enrolling, mut enrolled) = (JoinSet::new(), Vec::new());
     for number in 0..count {
         if enrolling.len() >= at_once
@@ -77,8 +76,10 @@ pub async fn enrol(
         {
             enrolled.push(done??);
         }
-        let (mut client, token) = (EnrolmentClient::new(channel.clone()), Arc::clone(token));
+        let (url, token) = (url.to_owned(), Arc::clone(token));
         enrolling.spawn(async move {
+            // As nodes do, each comes by itself: the gateway keeps no stranger's connection for long.
+            let mut client = EnrolmentClient::new(connect(&url, &Trust::Pinned(token.authority)).await?);
             let key = NewKey::generate()?;
             let node = format!("bench-{number}");
             let request = EnrolRequest {

@@ -147,7 +147,8 @@ async fn only_what_will_change_is_prepared() {
     thread.settle(settle(8, "db", &first)).await.unwrap();
     thread.asked.take();
     let second = policies(2, &[("a", "web"), ("c", "db")]);
-    let soon = [(7, "web"), (8, "db"), (9, "web"), (10, "web"), (11, "db")].map(|(cgroup, app)| settle(cgroup, app, &second));
+    let soon = [(7, "web"), (8, "db"), (9, "web"), (10, "web"), (11, "db")]
+        .map(|(cgroup, app)| settle(cgroup, app, &second));
     assert!(thread.enforcement.give(Order::Prepare(soon.into())));
     assert!(matches!(thread.enforcement.answers.recv().await, Some(Answer::Prepared)));
     assert_eq!(thread.asked.take(), ["prepare 8,9"]);
