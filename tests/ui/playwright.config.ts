@@ -18,6 +18,8 @@ export default defineConfig({
     locale: "en-GB",
     timezoneId: "Europe/Berlin",
     colorScheme: "light",
+    // Colours halfway through a transition are nobody's colours; and who asks for less motion gets it.
+    reducedMotion: "reduce",
     screenshot: "only-on-failure",
     trace: "off",
     launchOptions: {
