@@ -63,13 +63,16 @@ pub enum RunError {
     Failed(#[from] JoinError),
 }
 
+/// Finds out what a driver is able to; blocks.
+pub type Probe = Box<dyn Fn() -> Capabilities + Send + Sync>;
+
 /// What holds the rules, and what it is able to.
 pub struct Loaded {
     pub driver: Box<dyn Driver>,
     /// `lsm`, `guard` or `observe`.
     pub name: &'static str,
-    /// Tries what it is able to; takes seconds.
-    pub probe: fn() -> Capabilities,
+    /// Finds out what it is able to.
+    pub probe: Probe,
 }
 
 impl std::fmt::Debug for Loaded {

@@ -14,6 +14,7 @@ use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
+use crate::agent::Probe;
 use crate::containers::{Explanations, Query, filters, holding};
 use crate::events::Journal;
 use crate::runtime::{RuntimeId, Source};
@@ -31,22 +32,29 @@ pub struct Control {
     pub capabilities: Arc<Probed>,
 }
 
-/// What the kernel can hold, found out when it is first asked for: trying takes seconds, and enforcement does
-/// not wait for it.
-#[derive(Debug)]
+/// What the kernel can hold, found out when it is first asked for: enforcement does not wait for it.
 pub struct Probed {
-    probe: fn() -> Capabilities,
+    probe: Arc<Probe>,
     found: OnceCell<Arc<Capabilities>>,
 }
 
+impl std::fmt::Debug for Probed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Probed").field("found", &self.found).finish_non_exhaustive()
+    }
+}
+
 impl Probed {
-    pub fn new(probe: fn() -> Capabilities) -> Probed {
-        Probed { probe, found: OnceCell::new() }
+    pub fn new(probe: Probe) -> Probed {
+        Probed { probe: Arc::new(probe), found: OnceCell::new() }
     }
 
     /// `None` if probing failed.
     pub async fn get(&self) -> Option<Arc<Capabilities>> {
-        let found = self.found.get_or_try_init(|| async { spawn_blocking(self.probe).await.map(Arc::new) });
+        let found = self.found.get_or_try_init(|| async {
+            let probe = Arc::clone(&self.probe);
+            spawn_blocking(move || probe()).await.map(Arc::new)
+        });
         found.await.ok().cloned()
     }
 }

@@ -52,17 +52,23 @@ pub fn load_driver(
     if !oci_runtimes.is_empty() {
         config.oci_runtimes = oci_runtimes.to_vec();
     }
+    let mut without_lsm = None;
     if choice != Choice::Guard {
         match Lsm::load(&config, sink.clone(), held.clone()) {
             Ok(lsm) => {
-                return Ok(Loaded { driver: Box::new(lsm), name: "lsm", probe: moat_kernel::probe_lsm });
+                let probe = Box::new(lsm.probe());
+                return Ok(Loaded { driver: Box::new(lsm), name: "lsm", probe });
             }
             Err(error) if choice == Choice::Lsm => return Err(error.into()),
-            Err(error) => tracing::info!(%error, "the LSM driver does not load here; guard is used"),
+            Err(error) => {
+                tracing::info!(%error, "the LSM driver does not load here; guard is used");
+                without_lsm = Some(error.to_string());
+            }
         }
     }
     let guard = Guard::load(&config, sink, held)?;
-    Ok(Loaded { driver: Box::new(guard), name: "guard", probe: moat_kernel::probe_guard })
+    let probe = Box::new(guard.probe(without_lsm));
+    Ok(Loaded { driver: Box::new(guard), name: "guard", probe })
 }
 
 /// The kernel's number of a cgroup v1 controller: `/proc/cgroups` lists them in that order (cgroups(7);

@@ -18,7 +18,7 @@ use crate::programs::object::load;
 use crate::programs::observer;
 use crate::programs::pins::{Instance, unpin};
 use crate::programs::{DriverConfig, LoadError, Programs, SETTLE, or_vanished};
-use crate::{ContainerScope, Sink};
+use crate::{Capabilities, ContainerScope, Sink, probe};
 
 /// Those that judge executions and hold starts. The fork program comes first: a runtime that is marked must pass
 /// the mark on to its children.
@@ -68,6 +68,13 @@ impl Guard {
                 Ok(())
             })
             .map_err(|error| or_vanished(scope, error))
+    }
+
+    /// Finds out what the driver is able to, but for what loading it has shown. `lsm`: why the LSM driver did not load;
+    /// `None` if it was not tried.
+    pub fn probe(&self, lsm: Option<String>) -> impl Fn() -> Capabilities + Send + Sync + use<> {
+        let observes = self.programs.observes();
+        move || probe::of_guard(lsm.as_deref(), observes)
     }
 
     /// Sets of rules that are in the kernel now.

@@ -19,7 +19,7 @@ pub mod users;
 pub use capability::{Capabilities, Holding};
 pub use driver::{ApplyError, Driver, Held, Inherited};
 pub use leftovers::leftovers;
-pub use probe::{probe, probe_guard, probe_lsm};
+pub use probe::probe;
 pub use programs::pins::{Instance, last_generation, pinned_profiles, unpin};
 pub use programs::{DriverConfig, LoadError, record_bytes};
 pub use record::{Act, Observation, Outcome, RawProcess, Record, Sink};

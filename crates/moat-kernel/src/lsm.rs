@@ -20,7 +20,7 @@ use crate::programs::object::layout;
 use crate::programs::observer;
 use crate::programs::pins::Pins;
 use crate::programs::{DriverConfig, LoadError, Programs, SETTLE, or_vanished};
-use crate::{ContainerScope, Sink};
+use crate::{Capabilities, ContainerScope, Sink, probe};
 
 /// Those without which the driver is not used.
 pub(crate) const REQUIRED: &[&str] =
@@ -33,6 +33,7 @@ pub(crate) const MOVES: &[&str] = &["moat_tamper_move"];
 #[derive(Debug)]
 pub struct Lsm {
     programs: Programs,
+    features: Features,
 }
 
 impl Lsm {
@@ -59,7 +60,7 @@ impl Lsm {
         for missing in &features.missing {
             tracing::info!(hook = missing.feature.hook, why = missing.why, "a hook is not used");
         }
-        Ok(Lsm { programs: programs? })
+        Ok(Lsm { programs: programs?, features })
     }
 
     fn start(
@@ -84,6 +85,12 @@ impl Lsm {
         attach.retain(|program| !demand::is_on_demand(program));
         attach.extend([MOVES, EXEC].concat());
         Programs::start(loaded, &attach, config, pins, sink, held)
+    }
+
+    /// Finds out what the driver is able to, but for what loading it has shown.
+    pub fn probe(&self) -> impl Fn() -> Capabilities + Send + Sync + use<> {
+        let (features, observes) = (self.features.clone(), self.programs.observes());
+        move || probe::of_lsm(&features, observes)
     }
 
     fn put(&mut self, scope: &ContainerScope, rules: Option<&Arc<RuleSet>>) -> Result<(), ApplyError> {

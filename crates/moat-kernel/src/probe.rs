@@ -21,33 +21,39 @@ use crate::programs::pins::try_pinning;
 /// What the best driver of this kernel is able to. Nothing stays loaded or marked.
 pub fn probe() -> Capabilities {
     match lsm_features() {
-        Ok(features) => by_lsm(&features),
-        Err(why) => by_guard(&why),
+        Ok(features) => of_lsm(&features, false),
+        Err(why) => by_guard(&why, try_guard(), observing(Settings::default(), false)),
     }
 }
 
-/// What the LSM driver is able to here.
-pub fn probe_lsm() -> Capabilities {
-    lsm_features().map_or_else(|why| by_guard(&why), |features| by_lsm(&features))
+/// What the LSM driver is able to that has loaded these, and whether it observes.
+pub(crate) fn of_lsm(features: &Features, observes: bool) -> Capabilities {
+    by_lsm(features, observing(lsm_settings(), observes))
 }
 
-/// What guard is able to here.
-pub fn probe_guard() -> Capabilities {
-    let lsm = lsm_features().map(|_| String::from("the LSM driver would load here: `--driver auto` uses it"));
-    by_guard(&lsm.unwrap_or_else(|why| why))
+/// What the guard driver is able to that has loaded its programs, and whether it observes. `lsm`: why the LSM driver did not
+/// load; `None` if it was not tried.
+pub(crate) fn of_guard(lsm: Option<&str>, observes: bool) -> Capabilities {
+    let takes =
+        |()| String::from("guard was asked for; this kernel takes LSM programs: `--driver auto` tries them");
+    let lsm = lsm.map_or_else(|| attempt::try_lsm().map_or_else(|why| why, takes), str::to_owned);
+    by_guard(&lsm, |_| Ok(()), observing(Settings::default(), observes))
+}
+
+fn lsm_settings() -> Settings {
+    Settings { judged_before: true, ..Settings::default() }
 }
 
 /// What the LSM driver would use, where it loads.
 fn lsm_features() -> Result<Features, String> {
     attempt::try_lsm()?;
     let mut features = Features::listed().map_err(|error| error.to_string())?;
-    let settings = Settings { judged_before: true, ..Settings::default() };
-    let loaded =
-        features.load(lsm::REQUIRED, &[EXEC, lsm::MOVES, CALLS, OUTGOING, ARRIVING].concat(), settings, None);
+    let other = [EXEC, lsm::MOVES, CALLS, OUTGOING, ARRIVING].concat();
+    let loaded = features.load(lsm::REQUIRED, &other, lsm_settings(), None);
     loaded.map(|_| features).map_err(|error| error.to_string())
 }
 
-fn by_lsm(features: &Features) -> Capabilities {
+fn by_lsm(features: &Features, observing: Capability) -> Capabilities {
     let cgroup2 = cgroup2_mounted();
     let available = |name, summary, detail: &str| entry(name, summary, "lsm", Ok(detail.to_owned()));
     let skipped = configuration::skips_programs();
@@ -104,7 +110,7 @@ fn by_lsm(features: &Features) -> Capabilities {
             "lsm",
             pinning.map(|()| String::from("programs and maps pinned below /sys/fs/bpf/moat")),
         ),
-        observing(Settings { judged_before: true, ..Settings::default() }),
+        observing,
     ];
     entries.extend(features.missing.iter().map(|missing| {
         let hook = missing.feature.hook;
@@ -126,14 +132,14 @@ fn by_lsm(features: &Features) -> Capabilities {
     }
 }
 
-/// What no rule needs.
-fn observing(settings: Settings) -> Capability {
+/// What no rule needs; not tried where it is known to load.
+fn observing(settings: Settings, loaded: bool) -> Capability {
+    let tried = if loaded { Ok(()) } else { attempt::try_programs(OBSERVE, settings) };
     entry(
         name::OBSERVE,
         "Tell a console what containers run and connect to, whether or not a rule speaks of it",
         "observe",
-        attempt::try_programs(OBSERVE, settings)
-            .map(|()| "tracepoints sched_process_exec and inet_sock_set_state: TCP only"),
+        tried.map(|()| "tracepoints sched_process_exec and inet_sock_set_state: TCP only"),
     )
 }
 
@@ -147,13 +153,17 @@ fn release() -> String {
     uname().release().to_string_lossy().into_owned()
 }
 
-/// `lsm`: why the LSM driver is not used.
-fn by_guard(lsm: &str) -> Capabilities {
+/// Whether the kernel takes some of guard's programs: all at once where they all load, for checking them is what takes
+/// the time.
+fn try_guard() -> impl Fn(&[&str]) -> Result<(), String> {
     let try_programs = |programs: &[&str]| attempt::try_programs(programs, Settings::default());
-    // All at once where they all load, for checking them is what takes the time.
     let all = try_programs(&[EXEC, CALLS, OUTGOING, ARRIVING].concat());
-    let [exec, calls, outgoing, arriving] =
-        [EXEC, CALLS, OUTGOING, ARRIVING].map(|programs| all.clone().or_else(|_| try_programs(programs)));
+    move |programs| all.clone().or_else(|_| try_programs(programs))
+}
+
+/// `lsm`: why the LSM driver is not used. `takes`: whether the kernel takes programs.
+fn by_guard(lsm: &str, takes: impl Fn(&[&str]) -> Result<(), String>, observing: Capability) -> Capabilities {
+    let [exec, calls, outgoing, arriving] = [EXEC, CALLS, OUTGOING, ARRIVING].map(takes);
     let permission = fanotify::try_permission_events();
     let cgroup2 = cgroup2_mounted();
     let with_cgroup2 = |tried: Result<(), String>| tried.and_then(|()| cgroup2.clone());
@@ -218,7 +228,7 @@ fn by_guard(lsm: &str) -> Capabilities {
             "guard",
             exec.and(overlay()).map(|()| "the overlay file system's upper layer, read in the kernel"),
         ),
-        observing(Settings::default()),
+        observing,
     ];
     entries.extend(without_loop());
     Capabilities {

@@ -424,6 +424,11 @@ impl Programs {
         self.profiles.len()
     }
 
+    /// Whether what containers do is told.
+    pub fn observes(&self) -> bool {
+        self.observer.is_some()
+    }
+
     /// What was lost since the start, by stage.
     pub fn losses(&self) -> Vec<Loss> {
         vec![
