@@ -70,7 +70,7 @@ async fn write(store: &Store, begin: Timestamp, first: usize, count: usize, of: 
             for batch in (first..first + count).step_by(BATCH).skip(session).step_by(SESSIONS) {
                 let events =
                     (batch..(batch + BATCH).min(first + count)).map(|number| event(begin, number, of));
-                store.insert_events(events.collect()).await?;
+                store.insert_events(events.collect::<Vec<_>>()).await?;
             }
             anyhow::Ok(())
         })

@@ -256,31 +256,32 @@ impl Connection {
     }
 
     /// Adds many rows by few statements; `conflict` is the clause after the values. The columns are named with their
-    /// PostgreSQL types.
+    /// PostgreSQL types. Returns how many rows were added or changed.
     pub async fn insert_many(
         &mut self,
         table: &'static str,
         columns: &'static [(&'static str, Kind)],
         conflict: &'static str,
         rows: Vec<Vec<Value>>,
-    ) -> Result<Vec<Row>> {
+    ) -> Result<u64> {
         if rows.is_empty() {
-            return Ok(vec![]);
+            return Ok(0);
         }
         let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
         let head = format!("INSERT INTO {table} ({})", names.join(", "));
         match self {
             Self::Sqlite(_) => {
-                let mut returned = vec![];
-                let mut rows = rows.into_iter().peekable();
-                while rows.peek().is_some() {
-                    let chunk: Vec<_> = rows.by_ref().take(SQLITE_CHUNK_VALUES / columns.len()).collect();
-                    let sql =
-                        format!("{head} VALUES {} {conflict}", placeholders(chunk.len(), columns.len()));
-                    let values = chunk.into_iter().flatten().collect();
-                    returned.extend(self.fetch(AssertSqlSafe(sql), values).await?);
+                let mut touched = 0;
+                let mut rows = rows.into_iter();
+                while rows.len() > 0 {
+                    // Few lengths, so that the statements are known already.
+                    let most = rows.len().min(SQLITE_CHUNK_VALUES / columns.len());
+                    let length = 1 << most.ilog2();
+                    let values = rows.by_ref().take(length).flatten().collect();
+                    let sql = format!("{head} VALUES {} {conflict}", placeholders(length, columns.len()));
+                    touched += self.execute(AssertSqlSafe(sql), values).await?;
                 }
-                Ok(returned)
+                Ok(touched)
             }
             Self::Postgres(tx) => {
                 let mut arrays: Vec<_> = columns.iter().map(|(_, kind)| kind.array(rows.len())).collect();
@@ -305,10 +306,7 @@ impl Connection {
                         Array::Bytes(values) => query.bind(values),
                     };
                 }
-                deadline(async {
-                    Ok(query.fetch_all(&mut **tx).await?.into_iter().map(Row::Postgres).collect())
-                })
-                .await
+                deadline(async { Ok(query.execute(&mut **tx).await?.rows_affected()) }).await
             }
         }
     }
@@ -348,13 +346,10 @@ impl Connection {
 /// SQLite takes 32,766 values a statement, and gains nothing from so many.
 const SQLITE_CHUNK_VALUES: usize = 2048;
 
-/// `($1, $2), ($3, $4)`
+/// `(?, ?), (?, ?)`: numbers (`$1`) are names to SQLite, which goes through all of them to find one.
 fn placeholders(rows: usize, columns: usize) -> String {
-    let row = |row: usize| {
-        let places: Vec<_> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
-        format!("({})", places.join(", "))
-    };
-    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+    let row = format!("({})", vec!["?"; columns].join(", "));
+    vec![row; rows].join(", ")
 }
 
 /// What a column holds, as PostgreSQL must be told of arrays.

@@ -1,5 +1,6 @@
 //! One enforcer's session.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -112,8 +113,8 @@ impl Session {
             };
             match message {
                 Some(to_console::Message::Events(events)) => {
-                    let new = intake::events(id, &self.node, &events.json);
-                    self.until_stored(|| self.store.insert_events(new.clone())).await;
+                    let new: Arc<[_]> = intake::events(id, &self.node, &events.json).into();
+                    self.until_stored(|| self.store.insert_events(Arc::clone(&new))).await;
                     let stored = EventsStored { sequence: events.sequence };
                     if self.send(to_enforcer::Message::EventsStored(stored)).await.is_err() {
                         return End::Gone;

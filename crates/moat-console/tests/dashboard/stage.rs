@@ -331,7 +331,7 @@ async fn flood(store: &Store, enforcer: &str, number: usize) -> Result<()> {
                     "message": format!("event {number} of many"), "process": process("/usr/bin/true", &["true"]) }),
             )
         });
-        store.insert_events(batch.collect::<Result<_>>()?).await?;
+        store.insert_events(batch.collect::<Result<Vec<_>>>()?).await?;
     }
     Ok(())
 }

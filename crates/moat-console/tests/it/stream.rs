@@ -106,7 +106,7 @@ async fn who_reads_too_slowly_gets_a_gap_and_holds_nobody_up() {
         let store = server.console.store();
         for start in (0..FLOOD).step_by(500) {
             store
-                .insert_events((start..start + 500).map(|number| event(number, "Low")).collect())
+                .insert_events((start..start + 500).map(|number| event(number, "Low")).collect::<Vec<_>>())
                 .await
                 .unwrap();
         }

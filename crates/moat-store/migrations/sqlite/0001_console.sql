@@ -170,13 +170,14 @@ CREATE TABLE event_block (
   max_at BIGINT NOT NULL
 );
 
--- Which blocks hold which term (a hash of a field's value, or of the beginning of a word).
+-- Which blocks of a segment (64 blocks, block >> 6) hold which term (a hash of a field's value, or of the beginning of a word):
+-- the bits of `blocks`. Entries are written only among the newest.
 CREATE TABLE event_term (
+  segment BIGINT NOT NULL,
   term BIGINT NOT NULL,
-  block BIGINT NOT NULL,
-  PRIMARY KEY (term, block)
+  blocks BIGINT NOT NULL,
+  PRIMARY KEY (segment, term)
 ) WITHOUT ROWID;
-CREATE INDEX event_term_by_block ON event_term (block);
 
 CREATE TABLE event_stored (
   event_type TEXT PRIMARY KEY,

@@ -1,9 +1,10 @@
 //! Events: written in batches, found by time, fields and words.
 //!
-//! Every event has a sequence number in the order of arrival; 512 consecutive ones are a block. For each block the store
-//! knows its span of time and which terms occur in it: a term is a hash of a field's value or of the beginning of a word.
-//! A search looks up the blocks that hold all its terms, and reads only those, newest first. That costs some two index
-//! entries an event, whatever can be searched for, where an index for each field and each word would cost forty.
+//! Every event has a sequence number in the order of arrival; 512 consecutive ones are a block, 64 blocks a segment. For each
+//! block the store knows its span of time, and for each segment which terms occur in which of its blocks: a term is a hash of
+//! a field's value or of the beginning of a word. A search looks up the blocks that hold all its terms, and reads only those,
+//! newest first. That costs less than one index entry an event, whatever can be searched for, where an index for each field
+//! and each word would cost forty; and all entries that are written are among the newest, however many there are.
 
 mod matches;
 pub(crate) mod partition;
@@ -29,6 +30,13 @@ pub(crate) use write::{Writer, index};
 
 /// Events are numbered in the order of arrival; a block is those that agree in all bits but the lowest nine.
 const BLOCK_BITS: u32 = 9;
+/// And a segment is the blocks that agree in all bits but the lowest six: a term's blocks in it are the bits of a number.
+const SEGMENT_BITS: u32 = 6;
+
+/// A block among those of its segment.
+fn block_bit(block: i64) -> i64 {
+    1 << (block & ((1 << SEGMENT_BITS) - 1))
+}
 
 /// An event as an enforcer sent it.
 #[derive(Debug, Clone)]

@@ -1,12 +1,12 @@
 //! How long events are kept, and the end of those that were kept long enough.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use moat_event::EventType;
 use serde::{Deserialize, Serialize};
 
-use super::{BLOCK_BITS, partition, terms};
+use super::{BLOCK_BITS, SEGMENT_BITS, block_bit, partition, terms};
 use crate::database::{Connection, Value, now, word};
 use crate::{Result, Store};
 
@@ -107,7 +107,9 @@ impl Store {
             let rows = connection
                 .fetch(
                     "SELECT block, min_at, max_at FROM event_block
-                     WHERE block > $1 AND min_at < $2 AND block IN (SELECT block FROM event_term WHERE term = $3)
+                     WHERE block > $1 AND min_at < $2 AND EXISTS (
+                       SELECT 1 FROM event_term WHERE segment = block >> 6 AND term = $3
+                         AND (blocks >> CAST(block & 63 AS INTEGER)) & 1 = 1)
                      ORDER BY block LIMIT $4",
                     vec![
                         after.into(),
@@ -158,10 +160,20 @@ impl Store {
             if blocks.is_empty() {
                 return Ok(());
             }
+            let mut segments = BTreeSet::new();
             for row in blocks {
                 after = row.get("block")?;
-                connection.execute("DELETE FROM event_term WHERE block = $1", vec![after.into()]).await?;
+                segments.insert(after >> SEGMENT_BITS);
                 connection.execute("DELETE FROM event_block WHERE block = $1", vec![after.into()]).await?;
+            }
+            for segment in segments {
+                connection
+                    .execute(
+                        "DELETE FROM event_term WHERE segment = $1
+                           AND NOT EXISTS (SELECT 1 FROM event_block WHERE block >= $1 * 64 AND block < $1 * 64 + 64)",
+                        vec![segment.into()],
+                    )
+                    .await?;
             }
             connection.commit().await?;
         }
@@ -193,9 +205,14 @@ async fn purge_block(
     if end > max_at {
         connection
             .execute(
-                "DELETE FROM event_term WHERE term = $1 AND block = $2
-                   AND block < (SELECT value / 512 FROM counter WHERE name = 'event')",
-                vec![terms::type_term(event_type).into(), block.into()],
+                "UPDATE event_term SET blocks = blocks & $3 WHERE segment = $1 AND term = $2
+                   AND $4 < (SELECT value / 512 FROM counter WHERE name = 'event')",
+                vec![
+                    (block >> SEGMENT_BITS).into(),
+                    terms::type_term(event_type).into(),
+                    (!block_bit(block)).into(),
+                    block.into(),
+                ],
             )
             .await?;
     }

@@ -1,6 +1,7 @@
 //! Finding events, newest first.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::str::FromStr;
@@ -11,14 +12,14 @@ use serde::Serialize;
 use sqlx::AssertSqlSafe;
 
 use super::terms::{self, Field, term};
-use super::{BLOCK_BITS, EventFilter, StoredEvent, stored};
+use super::{BLOCK_BITS, EventFilter, SEGMENT_BITS, StoredEvent, block_bit, stored};
 use crate::database::{Value, word};
 use crate::{Result, Store, StoreError};
 
 /// Blocks that one search reads, unless it could not go on from where it stopped: what bounds the time it takes.
 const MOST_BLOCKS: usize = 256;
-/// Blocks that are looked up at once.
-const LOOK_UP: usize = MOST_BLOCKS + 1;
+/// Segments that are looked up at once, at most.
+const MOST_SEGMENTS: usize = 64;
 pub const MAX_PAGE: usize = 1000;
 
 /// Where a page ended: the next one has the events before it. Opaque to clients.
@@ -64,8 +65,15 @@ pub struct EventPage {
     pub searched_to: Option<Timestamp>,
 }
 
+/// A block that may hold what is searched for.
 struct Candidate {
     block: i64,
+    max_at: i64,
+}
+
+/// A segment that was not yet looked into.
+struct Segment {
+    segment: i64,
     max_at: i64,
 }
 
@@ -92,9 +100,9 @@ struct Search<'a> {
     /// Only events that are less.
     before: Cursor,
     limit: usize,
+    /// Newest first, as are the segments.
+    segments: VecDeque<Segment>,
     candidates: VecDeque<Candidate>,
-    looked_up: usize,
-    exhausted: bool,
     found: Vec<StoredEvent>,
 }
 
@@ -108,9 +116,8 @@ impl<'a> Search<'a> {
             from: filter.from.map_or(i64::MIN, Timestamp::as_microsecond),
             before: cursor.map_or(end, |cursor| cursor.min(end)),
             limit,
+            segments: VecDeque::new(),
             candidates: VecDeque::new(),
-            looked_up: 0,
-            exhausted: false,
             found: vec![],
         }
     }
@@ -118,16 +125,25 @@ impl<'a> Search<'a> {
     async fn run(&mut self) -> Result<EventPage> {
         let mut read = 0;
         let mut group = 1;
-        self.look_up().await?;
+        let mut segments = 1;
+        self.list_segments().await?;
         loop {
+            // No segment may hide a block that is newer than the next one.
+            while let Some(next) = self.segments.front()
+                && self.candidates.front().is_none_or(|first| first.max_at < next.max_at)
+            {
+                self.look_up(segments).await?;
+                segments = (segments * 4).min(MOST_SEGMENTS);
+            }
             let blocks: Vec<_> = (0..group).map_while(|_| self.candidates.pop_front()).collect();
             read += blocks.len();
             self.read(blocks).await?;
-            if self.candidates.is_empty() && !self.exhausted {
-                self.look_up().await?;
-            }
             // What is left has nothing newer than this.
-            let Some(bound) = self.candidates.front().map(|next| next.max_at) else {
+            let left = [
+                self.candidates.front().map(|next| next.max_at),
+                self.segments.front().map(|next| next.max_at),
+            ];
+            let Some(bound) = left.into_iter().flatten().max() else {
                 return Ok(self.page(None));
             };
             let certain = self.found.partition_point(|event| Cursor::from(event).at > bound);
@@ -139,14 +155,14 @@ impl<'a> Search<'a> {
                 self.found.truncate(certain);
                 return Ok(self.page(Some(bound)));
             }
-            group = (group * 2).min(32);
+            group = (group * 2).min(32).min(MOST_BLOCKS.saturating_sub(read)).max(1);
         }
     }
 
     /// The page, complete or up to the time `stopped_at`.
     fn page(&mut self, stopped_at: Option<i64>) -> EventPage {
         let mut events = std::mem::take(&mut self.found);
-        let more = events.len() > self.limit || !self.candidates.is_empty();
+        let more = events.len() > self.limit || !self.candidates.is_empty() || !self.segments.is_empty();
         events.truncate(self.limit);
         let full = events.len() == self.limit && more;
         let next = match (stopped_at, events.last()) {
@@ -158,35 +174,78 @@ impl<'a> Search<'a> {
         EventPage { events, next, searched_to }
     }
 
-    /// Looks up more blocks that may hold what is searched for, newest first.
-    async fn look_up(&mut self) -> Result<()> {
-        let mut sql = "SELECT block, max_at FROM event_block WHERE max_at >= $1 AND min_at <= $2".to_owned();
-        let mut values: Vec<Value> = vec![self.from.into(), self.before.at.into()];
-        for clause in &self.clauses {
-            let places = places(&mut values, clause.iter().map(|term| Value::from(*term)));
-            let _ = write!(sql, " AND block IN (SELECT block FROM event_term WHERE term IN ({places}))");
-        }
-        let _ = write!(sql, " ORDER BY max_at DESC, block DESC LIMIT {LOOK_UP} OFFSET {}", self.looked_up);
-        let rows = self.store.database.fetch(AssertSqlSafe(sql), values).await?;
-        self.looked_up += rows.len();
-        self.exhausted = rows.len() < LOOK_UP;
-        for row in rows {
-            self.candidates.push_back(Candidate { block: row.get("block")?, max_at: row.get("max_at")? });
+    async fn list_segments(&mut self) -> Result<()> {
+        let sql = "SELECT block >> 6 AS segment, max(max_at) AS max_at FROM event_block
+                   WHERE max_at >= $1 AND min_at <= $2 GROUP BY block >> 6 ORDER BY 2 DESC, 1 DESC";
+        let values = vec![self.from.into(), self.before.at.into()];
+        for row in self.store.database.fetch(sql, values).await? {
+            self.segments.push_back(Segment { segment: row.get("segment")?, max_at: row.get("max_at")? });
         }
         Ok(())
+    }
+
+    /// Looks up the blocks of the next segments that may hold what is searched for.
+    async fn look_up(&mut self, segments: usize) -> Result<()> {
+        let segments = self.segments.drain(..segments.min(self.segments.len()));
+        let segments: Vec<i64> = segments.map(|segment| segment.segment).collect();
+        let holding = self.holding(&segments).await?;
+        let mut values: Vec<Value> = vec![self.from.into(), self.before.at.into()];
+        let held = holding.iter().filter(|(_, blocks)| **blocks != 0).map(|(segment, _)| *segment);
+        let spans: Vec<_> = ranges(held)
+            .into_iter()
+            .map(|range| {
+                values.extend([range.start << SEGMENT_BITS, range.end << SEGMENT_BITS].map(Value::from));
+                format!("(block >= ${} AND block < ${})", values.len() - 1, values.len())
+            })
+            .collect();
+        if spans.is_empty() {
+            return Ok(());
+        }
+        let sql = format!(
+            "SELECT block, max_at FROM event_block WHERE max_at >= $1 AND min_at <= $2 AND ({})",
+            spans.join(" OR ")
+        );
+        for row in self.store.database.fetch(AssertSqlSafe(sql), values).await? {
+            let (block, max_at) = (row.get("block")?, row.get("max_at")?);
+            if holding.get(&(block >> SEGMENT_BITS)).is_some_and(|blocks| blocks & block_bit(block) != 0) {
+                self.candidates.push_back(Candidate { block, max_at });
+            }
+        }
+        self.candidates
+            .make_contiguous()
+            .sort_unstable_by_key(|candidate| Reverse((candidate.max_at, candidate.block)));
+        Ok(())
+    }
+
+    /// Which blocks of these segments have a term of each clause.
+    async fn holding(&self, segments: &[i64]) -> Result<BTreeMap<i64, i64>> {
+        let mut holding: BTreeMap<i64, i64> = segments.iter().map(|segment| (*segment, !0)).collect();
+        if self.clauses.is_empty() {
+            return Ok(holding);
+        }
+        let mut values = vec![];
+        let numbers = places(&mut values, segments.iter().map(|segment| Value::from(*segment)));
+        let terms = places(&mut values, self.clauses.iter().flatten().map(|term| Value::from(*term)));
+        let sql = format!(
+            "SELECT segment, term, blocks FROM event_term WHERE segment IN ({numbers}) AND term IN ({terms})"
+        );
+        let mut found: HashMap<(i64, i64), i64> = HashMap::new();
+        for row in self.store.database.fetch(AssertSqlSafe(sql), values).await? {
+            found.insert((row.get("segment")?, row.get("term")?), row.get("blocks")?);
+        }
+        for (segment, blocks) in &mut holding {
+            for clause in &self.clauses {
+                let terms = clause.iter().filter_map(|term| found.get(&(*segment, *term)));
+                *blocks &= terms.fold(0, |all, blocks| all | blocks);
+            }
+        }
+        Ok(holding)
     }
 
     /// Adds what matches in these blocks to what was found.
     async fn read(&mut self, mut blocks: Vec<Candidate>) -> Result<()> {
         blocks.sort_by_key(|candidate| candidate.block);
-        let mut ranges: Vec<Range<i64>> = vec![];
-        for Candidate { block, .. } in blocks {
-            match ranges.last_mut() {
-                Some(range) if range.end == block => range.end += 1,
-                _ => ranges.push(block..block + 1),
-            }
-        }
-        for range in ranges {
+        for range in ranges(blocks.into_iter().map(|candidate| candidate.block)) {
             let mut values: Vec<Value> = vec![
                 (range.start << BLOCK_BITS).into(),
                 (range.end << BLOCK_BITS).into(),
@@ -196,7 +255,7 @@ impl<'a> Search<'a> {
             ];
             values.extend(self.conditions.values.iter().cloned());
             let sql = format!(
-                "SELECT * FROM event WHERE seq >= $1 AND seq < $2 AND at >= $3 AND at <= $4 AND (at < $4 OR seq < $5){}
+                "SELECT seq, enforcer_id, workload, document FROM event WHERE seq >= $1 AND seq < $2 AND at >= $3 AND at <= $4 AND (at < $4 OR seq < $5){}
                  ORDER BY at DESC, seq DESC LIMIT {}",
                 self.conditions.sql,
                 self.limit + 1
@@ -205,10 +264,22 @@ impl<'a> Search<'a> {
                 self.found.push(stored(&row)?);
             }
         }
-        self.found.sort_by_key(|event| std::cmp::Reverse(Cursor::from(event)));
+        self.found.sort_by_key(|event| Reverse(Cursor::from(event)));
         self.found.truncate(self.limit + 1);
         Ok(())
     }
+}
+
+/// Ascending numbers as ranges of such that follow each other.
+fn ranges(numbers: impl Iterator<Item = i64>) -> Vec<Range<i64>> {
+    let mut ranges: Vec<Range<i64>> = vec![];
+    for number in numbers {
+        match ranges.last_mut() {
+            Some(range) if range.end == number => range.end += 1,
+            _ => ranges.push(number..number + 1),
+        }
+    }
+    ranges
 }
 
 /// What the filter says of single rows; values begin with `$6`.

@@ -89,8 +89,26 @@ pub(super) fn words(event: &Event, workload: Option<&str>) -> String {
     words
 }
 
+/// All terms of an event with these words, some more than once.
+pub(super) fn of(event: &Event, words: &str, workload: Option<&str>, enforcer_id: &str) -> Vec<i64> {
+    let mut terms: Vec<i64> = word_terms(words).collect();
+    terms.extend([severity_term(event.severity), type_term(event.event_type), action_term(event.action)]);
+    let fields = [
+        (Field::Namespace, event.namespace.as_deref()),
+        (Field::Pod, event.pod_name.as_deref()),
+        (Field::Container, event.container_name.as_deref()),
+        (Field::Workload, workload),
+        (Field::Policy, event.policy_name.as_deref()),
+        (Field::Rule, event.rule.as_deref()),
+        (Field::Node, Some(event.node.as_str())),
+        (Field::Enforcer, Some(enforcer_id)),
+    ];
+    terms.extend(fields.into_iter().filter_map(|(field, value)| Some(term(field, value?))));
+    terms
+}
+
 /// The terms of the words that [`words`] made.
-pub(super) fn word_terms(words: &str) -> impl Iterator<Item = i64> {
+fn word_terms(words: &str) -> impl Iterator<Item = i64> {
     words.split(' ').flat_map(beginnings).map(|beginning| term(Field::Word, beginning))
 }
 

@@ -2,6 +2,7 @@
 //! a few commits.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use moat_event::Event;
@@ -9,8 +10,8 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::statistics::{self, Counts};
-use super::terms::{self, Field, term};
-use super::{BLOCK_BITS, NewEvent, id_bytes};
+use super::terms;
+use super::{BLOCK_BITS, NewEvent, SEGMENT_BITS, block_bit, id_bytes};
 use crate::database::{Connection, Database, Kind, Value, word};
 use crate::watch::Feed;
 use crate::{Change, Result, Store, StoreError};
@@ -32,11 +33,20 @@ pub struct Inserted {
 
 impl Store {
     /// Stores a batch; when this returns, it is durable. Events that are known already are ignored.
-    pub async fn insert_events(&self, events: Vec<NewEvent>) -> Result<Inserted> {
-        let (reply, answer) = oneshot::channel();
+    pub async fn insert_events(&self, events: impl Into<Arc<[NewEvent]>>) -> Result<Inserted> {
         let gone = || StoreError::Unavailable("the store is closed".into());
-        self.events.batches.send(Batch { events, reply }).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        let batch = events.into();
+        // What waits for a place is not made ready: it takes as much memory again.
+        let place = self.events.batches.reserve().await.map_err(|_| gone())?;
+        // By whoever brings them: the writer, of which there is one, only writes.
+        let events: Vec<_> = (0..batch.len()).filter_map(|index| Prepared::new(&batch, index)).collect();
+        let refused = (batch.len() - events.len()) as u64;
+        if events.is_empty() {
+            return Ok(Inserted { refused, ..Inserted::default() });
+        }
+        let (reply, answer) = oneshot::channel();
+        place.send(Batch { events, reply });
+        Ok(Inserted { refused, ..answer.await.map_err(|_| gone())?? })
     }
 }
 
@@ -47,7 +57,7 @@ pub(crate) struct Writer {
 
 #[derive(Debug)]
 struct Batch {
-    events: Vec<NewEvent>,
+    events: Vec<Prepared>,
     reply: oneshot::Sender<Result<Inserted>>,
 }
 
@@ -99,14 +109,51 @@ async fn write(database: &Database, feed: &Feed, known: &mut KnownTerms, group: 
 }
 
 /// An event made ready to be a row.
+#[derive(Debug)]
 struct Prepared {
-    batch: usize,
-    id: Vec<u8>,
-    workload: Option<String>,
-    enforcer_id: String,
-    words: String,
-    document: String,
-    event: Event,
+    batch: Arc<[NewEvent]>,
+    index: usize,
+    /// As [`COLUMNS`] has them, but for the first, which is known when it is written.
+    row: Vec<Value>,
+    terms: Vec<i64>,
+}
+
+impl Prepared {
+    /// `None` if the event has no proper id.
+    fn new(batch: &Arc<[NewEvent]>, index: usize) -> Option<Self> {
+        let NewEvent { enforcer_id, workload, event } = batch.get(index)?;
+        let id = id_bytes(&event.id)?;
+        let words = terms::words(event, workload.as_deref());
+        let terms = terms::of(event, &words, workload.as_deref(), enforcer_id);
+        let row = vec![
+            0.into(),
+            id.into(),
+            event.timestamp.into(),
+            enforcer_id.into(),
+            word(&event.event_type),
+            word(&event.action),
+            (event.severity as i64).into(),
+            (&event.namespace).into(),
+            (&event.pod_name).into(),
+            (&event.container_name).into(),
+            workload.into(),
+            (&event.policy_name).into(),
+            (&event.rule).into(),
+            (&event.node).into(),
+            words.into(),
+            serde_json::to_string(event).ok()?.into(),
+        ];
+        Some(Self { batch: Arc::clone(batch), index, row, terms })
+    }
+
+    /// Its row, which it then has no more.
+    fn take_row(&mut self, seq: i64) -> Vec<Value> {
+        let mut row = std::mem::take(&mut self.row);
+        if let Some(first) = row.first_mut() {
+            *first = seq.into();
+        }
+        row
+    }
 }
 
 const COLUMNS: &[(&str, Kind)] = &[
@@ -136,52 +183,35 @@ async fn insert(
     database: &Database,
     feed: &Feed,
     known: &mut KnownTerms,
-    batches: Vec<Vec<NewEvent>>,
+    mut batches: Vec<Vec<Prepared>>,
 ) -> Result<Vec<Inserted>> {
-    let mut inserted = vec![Inserted::default(); batches.len()];
-    let mut prepared = vec![];
-    for (batch, (events, result)) in batches.into_iter().zip(&mut inserted).enumerate() {
-        for new in events {
-            match prepare(batch, new) {
-                Some(event) => prepared.push(event),
-                None => result.refused += 1,
-            }
-        }
-    }
-    if prepared.is_empty() {
-        return Ok(inserted);
-    }
+    let events = batches.iter().map(Vec::len).sum::<usize>() as i64;
     let mut connection = database.begin().await?;
     // Locks the order of events until the commit: who sees a number sees all before it. Events that turn out to be known
     // leave their numbers unused.
-    let last = connection.raise("event", prepared.len() as i64).await?;
-    let first = last - prepared.len() as i64 + 1;
-    let rows = (first..).zip(&prepared).map(|(seq, event)| row(seq, event)).collect();
-    let returned = connection
-        .insert_many("event", COLUMNS, "ON CONFLICT (id, at) DO NOTHING RETURNING seq", rows)
-        .await?;
-    let mut new = vec![false; prepared.len()];
-    for row in &returned {
-        let index = usize::try_from(row.get::<i64>("seq")? - first).ok();
-        if let Some(new) = index.and_then(|index| new.get_mut(index)) {
-            *new = true;
-        }
-    }
+    let last = connection.raise("event", events).await?;
+    let first = last - events + 1;
+    let rows = (first..).zip(batches.iter_mut().flatten()).map(|(seq, event)| event.take_row(seq)).collect();
+    let added = connection.insert_many("event", COLUMNS, "ON CONFLICT (id, at) DO NOTHING", rows).await?;
+    let known_already = if added == events.unsigned_abs() {
+        HashSet::new()
+    } else {
+        missing(&mut connection, first..=last).await?
+    };
+    let mut inserted = vec![Inserted::default(); batches.len()];
     let mut blocks: BTreeMap<i64, Block> = BTreeMap::new();
     let mut counts = Counts::default();
-    for ((seq, event), new) in (first..).zip(&prepared).zip(new) {
-        let Some(result) = inserted.get_mut(event.batch) else { continue };
-        if new {
-            result.stored += 1;
-            blocks.entry(seq >> BLOCK_BITS).or_insert_with(Block::empty).add(
-                &event.event,
-                &event.words,
-                event.workload.as_deref(),
-                &event.enforcer_id,
-            );
-            counts.add(&event.event, event.workload.as_deref());
-        } else {
-            result.known += 1;
+    let mut seq = first;
+    for (batch, result) in batches.iter().zip(&mut inserted) {
+        for event in batch {
+            if known_already.contains(&seq) {
+                result.known += 1;
+            } else if let Some(NewEvent { event: new, workload, .. }) = event.batch.get(event.index) {
+                result.stored += 1;
+                blocks.entry(seq >> BLOCK_BITS).or_insert_with(Block::empty).add(new, &event.terms);
+                counts.add(new, workload.as_deref());
+            }
+            seq += 1;
         }
     }
     let newest = blocks.keys().next_back().copied();
@@ -199,39 +229,14 @@ async fn insert(
     Ok(inserted)
 }
 
-fn prepare(batch: usize, new: NewEvent) -> Option<Prepared> {
-    let NewEvent { enforcer_id, workload, event } = new;
-    Some(Prepared {
-        batch,
-        id: id_bytes(&event.id)?,
-        words: terms::words(&event, workload.as_deref()),
-        document: serde_json::to_string(&event).ok()?,
-        enforcer_id,
-        workload,
-        event,
-    })
-}
-
-fn row(seq: i64, prepared: &Prepared) -> Vec<Value> {
-    let event = &prepared.event;
-    vec![
-        seq.into(),
-        prepared.id.as_slice().into(),
-        event.timestamp.into(),
-        (&prepared.enforcer_id).into(),
-        word(&event.event_type),
-        word(&event.action),
-        (event.severity as i64).into(),
-        (&event.namespace).into(),
-        (&event.pod_name).into(),
-        (&event.container_name).into(),
-        (&prepared.workload).into(),
-        (&event.policy_name).into(),
-        (&event.rule).into(),
-        (&event.node).into(),
-        (&prepared.words).into(),
-        (&prepared.document).into(),
-    ]
+/// The numbers among these that no row has.
+async fn missing(connection: &mut Connection, numbers: RangeInclusive<i64>) -> Result<HashSet<i64>> {
+    let mut missing: HashSet<i64> = numbers.clone().collect();
+    let range = vec![(*numbers.start()).into(), (*numbers.end()).into()];
+    for row in connection.fetch("SELECT seq FROM event WHERE seq BETWEEN $1 AND $2", range).await? {
+        missing.remove(&row.get("seq")?);
+    }
+    Ok(missing)
 }
 
 /// Indexes rows as [`COLUMNS`] has them, of which a backup has no index.
@@ -249,12 +254,8 @@ pub(crate) async fn index(connection: &mut Connection, rows: &[Vec<Value>]) -> R
             _ => None,
         };
         let event = serde_json::from_str(document).map_err(|error| corrupt(&error.to_string()))?;
-        blocks.entry(seq >> BLOCK_BITS).or_insert_with(Block::empty).add(
-            &event,
-            words,
-            text(WORKLOAD).as_deref(),
-            &text(ENFORCER).unwrap_or_default(),
-        );
+        let terms = terms::of(&event, words, text(WORKLOAD).as_deref(), &text(ENFORCER).unwrap_or_default());
+        blocks.entry(seq >> BLOCK_BITS).or_insert_with(Block::empty).add(&event, &terms);
     }
     write_blocks(connection, &KnownTerms { block: -1, terms: HashSet::new() }, &blocks).await?;
     Ok(())
@@ -272,25 +273,11 @@ impl Block {
         Self { min_at: i64::MAX, max_at: i64::MIN, terms: HashSet::new() }
     }
 
-    fn add(&mut self, event: &Event, words: &str, workload: Option<&str>, enforcer_id: &str) {
+    fn add(&mut self, event: &Event, terms: &[i64]) {
         let at = event.timestamp.as_microsecond();
         self.min_at = self.min_at.min(at);
         self.max_at = self.max_at.max(at);
-        self.terms.extend(terms::word_terms(words));
-        self.terms.insert(terms::severity_term(event.severity));
-        self.terms.insert(terms::type_term(event.event_type));
-        self.terms.insert(terms::action_term(event.action));
-        let fields = [
-            (Field::Namespace, event.namespace.as_deref()),
-            (Field::Pod, event.pod_name.as_deref()),
-            (Field::Container, event.container_name.as_deref()),
-            (Field::Workload, workload),
-            (Field::Policy, event.policy_name.as_deref()),
-            (Field::Rule, event.rule.as_deref()),
-            (Field::Node, Some(event.node.as_str())),
-            (Field::Enforcer, Some(enforcer_id)),
-        ];
-        self.terms.extend(fields.into_iter().filter_map(|(field, value)| Some(term(field, value?))));
+        self.terms.extend(terms);
     }
 }
 
@@ -302,7 +289,8 @@ async fn write_blocks(
 ) -> Result<Vec<(i64, i64)>> {
     const BLOCK: &[(&str, Kind)] =
         &[("block", Kind::Integer), ("min_at", Kind::Integer), ("max_at", Kind::Integer)];
-    const TERM: &[(&str, Kind)] = &[("term", Kind::Integer), ("block", Kind::Integer)];
+    const TERM: &[(&str, Kind)] =
+        &[("segment", Kind::Integer), ("term", Kind::Integer), ("blocks", Kind::Integer)];
     let rows = blocks
         .iter()
         .map(|(number, block)| vec![(*number).into(), block.min_at.into(), block.max_at.into()])
@@ -317,13 +305,26 @@ async fn write_blocks(
             rows,
         )
         .await?;
-    let mut fresh: Vec<(i64, i64)> = blocks
+    let fresh: Vec<(i64, i64)> = blocks
         .iter()
         .flat_map(|(number, block)| block.terms.iter().map(|term| (*number, *term)))
         .filter(|(number, term)| *number != known.block || !known.terms.contains(term))
         .collect();
-    fresh.sort_unstable_by_key(|(block, term)| (*term, *block));
-    let rows = fresh.iter().map(|(block, term)| vec![(*term).into(), (*block).into()]).collect();
-    connection.insert_many("event_term", TERM, "ON CONFLICT (term, block) DO NOTHING", rows).await?;
+    let mut terms: BTreeMap<(i64, i64), i64> = BTreeMap::new();
+    for (block, term) in &fresh {
+        *terms.entry((block >> SEGMENT_BITS, *term)).or_default() |= block_bit(*block);
+    }
+    let rows = terms
+        .into_iter()
+        .map(|((segment, term), blocks)| vec![segment.into(), term.into(), blocks.into()])
+        .collect();
+    connection
+        .insert_many(
+            "event_term",
+            TERM,
+            "ON CONFLICT (segment, term) DO UPDATE SET blocks = event_term.blocks | excluded.blocks",
+            rows,
+        )
+        .await?;
     Ok(fresh)
 }

@@ -37,7 +37,7 @@ async fn fill(store: &Store) {
         }))
         .unwrap(),
     });
-    store.insert_events(events.collect()).await.unwrap();
+    store.insert_events(events.collect::<Vec<_>>()).await.unwrap();
 }
 
 async fn assert_same(store: &Store, other: &Store) {

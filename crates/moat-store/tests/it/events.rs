@@ -87,7 +87,7 @@ async fn an_event_is_kept_whole(Fresh { store, .. }: Fresh) {
 
 async fn what_comes_again_is_known(Fresh { store, .. }: Fresh) {
     let batch: Vec<_> = (0..700).map(varied).collect();
-    let twice = batch.iter().take(10).chain(&batch).cloned().collect();
+    let twice: Vec<_> = batch.iter().take(10).chain(&batch).cloned().collect();
     assert_eq!(store.insert_events(twice).await.unwrap(), Inserted { stored: 700, known: 10, refused: 0 });
     let again = store.insert_events(batch.clone()).await.unwrap();
     assert_eq!(again, Inserted { stored: 0, known: 700, refused: 0 });
@@ -271,7 +271,7 @@ async fn a_search_that_finds_little_goes_on(Fresh { store, .. }: Fresh) {
             }
             new(event)
         });
-        store.insert_events(batch.collect()).await.unwrap();
+        store.insert_events(batch.collect::<Vec<_>>()).await.unwrap();
     }
     let filter =
         EventFilter { policies: vec!["a".into()], rules: vec!["b".into()], ..EventFilter::default() };
@@ -293,7 +293,7 @@ async fn followers_miss_nothing(Fresh { store, .. }: Fresh) {
             tokio::spawn(async move {
                 for batch in 0..10 {
                     let first = writer * 1000 + batch * 20;
-                    store.insert_events((first..first + 20).map(varied).collect()).await.unwrap();
+                    store.insert_events((first..first + 20).map(varied).collect::<Vec<_>>()).await.unwrap();
                 }
             })
         })

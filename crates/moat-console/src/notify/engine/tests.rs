@@ -68,7 +68,7 @@ impl Console {
 
     async fn insert(&self, events: &[Event]) {
         let new = |event: &Event| NewEvent { enforcer_id: "e".into(), workload: None, event: event.clone() };
-        self.store.insert_events(events.iter().map(new).collect()).await.expect("stored");
+        self.store.insert_events(events.iter().map(new).collect::<Vec<_>>()).await.expect("stored");
     }
 
     fn start(&self) -> Started {
