@@ -12,7 +12,7 @@ use moat_testkit::Postgres;
 use uuid::{NoContext, Uuid};
 
 const BATCH: usize = 1000;
-const SESSIONS: usize = 4;
+const SESSIONS: usize = 16;
 const STEPS: usize = 10;
 
 #[tokio::main]
@@ -23,7 +23,7 @@ async fn main() -> Result<()> {
     let folder = tempfile::TempDir::new()?;
     let (server, url) = if engine == "postgres" {
         // As it comes, but for memory: its default of 128 MB is for the smallest of machines.
-        let server = Postgres::with_settings(&["shared_buffers=1GB", "max_wal_size=4GB"])?;
+        let server = Postgres::with_settings(&["shared_buffers=6GB", "max_wal_size=16GB"])?;
         let url = server.database()?;
         (Some(server), url)
     } else {

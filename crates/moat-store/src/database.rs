@@ -290,14 +290,12 @@ impl Connection {
                         array.push(value)?;
                     }
                 }
+                // Side by side in the list, rows come as they are needed; from a function in FROM they would be stored first.
                 let places = columns
                     .iter()
                     .enumerate()
-                    .map(|(index, (_, kind))| format!("${}::{}[]", index + 1, kind.name()));
-                let sql = format!(
-                    "{head} SELECT * FROM UNNEST({}) {conflict}",
-                    places.collect::<Vec<_>>().join(", ")
-                );
+                    .map(|(index, (_, kind))| format!("unnest(${}::{}[])", index + 1, kind.name()));
+                let sql = format!("{head} SELECT {} {conflict}", places.collect::<Vec<_>>().join(", "));
                 let mut query = sqlx::query::<Postgres>(AssertSqlSafe(sql));
                 for array in arrays {
                     query = match array {

@@ -56,7 +56,7 @@ impl Session {
             return self.end(End::Goodbye(Reason::Protocol, message)).await;
         };
         let name = self.fleet.name_session();
-        if let Err(error) = self.connected(&name, &hello).await {
+        if let Err(error) = Box::pin(self.connected(&name, &hello)).await {
             tracing::warn!(node = self.node, %error, "a session cannot begin");
             let _ = self.to.send(Err(super::enrolment::failed(error))).await;
             return;
@@ -74,7 +74,7 @@ impl Session {
         };
         tracing::info!(enforcer = id, node = self.node, ?end, "an enforcer's session is over");
         if self.fleet.leave(&id, &ends)
-            && let Err(error) = self.store.enforcer_disconnected(&id, &name).await
+            && let Err(error) = Box::pin(self.store.enforcer_disconnected(&id, &name)).await
         {
             tracing::warn!(%error, "that an enforcer is away cannot be stored");
         }
@@ -173,7 +173,7 @@ impl Session {
         if not_understood > 0 {
             tracing::warn!(node = self.node, not_understood, "activities of containers are not understood");
         }
-        match self.store.put_activities(&activities).await {
+        match Box::pin(self.store.put_activities(&activities)).await {
             Ok(()) => true,
             Err(error) => {
                 tracing::warn!(node = self.node, %error, "what containers did cannot be stored");
@@ -185,7 +185,8 @@ impl Session {
     /// Tries until the store takes it: nothing is acknowledged before, and nothing more is read.
     async fn until_stored<T, F: Future<Output = Result<T, StoreError>>>(&self, store: impl Fn() -> F) {
         let mut said = false;
-        while let Err(error) = store().await {
+        // Apart from the session, which would be as large as the largest of them for as long as it lasts.
+        while let Err(error) = Box::pin(store()).await {
             if !said {
                 tracing::warn!(node = self.node, %error, "what an enforcer sends cannot be stored, trying again");
                 said = true;
@@ -227,7 +228,7 @@ impl Session {
         loop {
             let known = *newest.borrow_and_update();
             if known > held || (!begun && known != held) {
-                match self.fleet.policy_changes(held).await {
+                match Box::pin(self.fleet.policy_changes(held)).await {
                     Ok(messages) => {
                         for part in &messages.parts {
                             if self.send(to_enforcer::Message::PolicySet(part.clone())).await.is_err() {

@@ -45,19 +45,27 @@ fn add_words(words: &mut String, text: &str) {
         if words.len() >= MAX_WORDS_BYTES {
             return;
         }
-        if character.is_alphanumeric() {
+        // Most are ASCII, of which a table of Unicode need not be asked.
+        let ascii = character.is_ascii();
+        let alphanumeric =
+            if ascii { character.is_ascii_alphanumeric() } else { character.is_alphanumeric() };
+        if alphanumeric {
             if !inside {
                 words.push(' ');
             }
-            words.extend(character.to_lowercase());
+            if ascii {
+                words.push(character.to_ascii_lowercase());
+            } else {
+                words.extend(character.to_lowercase());
+            }
         }
-        inside = character.is_alphanumeric();
+        inside = alphanumeric;
     }
 }
 
 /// All that can be searched for by words.
 pub(super) fn words(event: &Event, workload: Option<&str>) -> String {
-    let mut words = String::with_capacity(256);
+    let mut words = String::with_capacity(MAX_WORDS_BYTES / 2);
     let mut add = |text: &str| add_words(&mut words, text);
     let optional = [
         &event.policy_name,

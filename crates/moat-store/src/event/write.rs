@@ -21,6 +21,9 @@ const WAITING_BATCHES: usize = 64;
 /// Events of one commit, unless a single batch has more.
 const GROUP_EVENTS: usize = 4096;
 
+/// Events that are made ready without a break: the writer, too, waits for its turn.
+const AT_ONCE: usize = 32;
+
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Inserted {
@@ -39,7 +42,13 @@ impl Store {
         // What waits for a place is not made ready: it takes as much memory again.
         let place = self.events.batches.reserve().await.map_err(|_| gone())?;
         // By whoever brings them: the writer, of which there is one, only writes.
-        let events: Vec<_> = (0..batch.len()).filter_map(|index| Prepared::new(&batch, index)).collect();
+        let mut events = Vec::with_capacity(batch.len());
+        for index in 0..batch.len() {
+            events.extend(Prepared::new(&batch, index));
+            if index % AT_ONCE == AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
         let refused = (batch.len() - events.len()) as u64;
         if events.is_empty() {
             return Ok(Inserted { refused, ..Inserted::default() });
