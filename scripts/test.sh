@@ -60,6 +60,12 @@ cargo test --workspace --locked --no-fail-fast -- --show-output 2>&1 | tee --app
 heading "summary"
 awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
      END { printf "%d passed, %d failed, %d ignored\n", passed, failed, ignored }' "$log"
+# What failed is far above by now: again, as far as it may be read in one go.
+awk '/^---- .* stdout ----$/ { name = $0; lines = 0; text = ""; next }
+     /^test .* \.\.\. FAILED$/ { failed[$2] = 1 }
+     name != "" && /^(failures:|successes:)$/ { name = "" }
+     name != "" { if (++lines <= 120) said[name] = said[name] $0 "\n" }
+     END { for (name in said) { split(name, words, " "); if (words[2] in failed) printf "\nfailed: %s\n%s", words[2], said[name] } }' "$log"
 skipped=$(grep '^skipped: ' "$log" | sort | uniq --count || true)
 if [ -n "$skipped" ]; then
     printf 'skipped on this machine, not counted as passed anywhere that requires them:\n%s\n' "$skipped"

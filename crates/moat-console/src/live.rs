@@ -1,5 +1,6 @@
 //! New events, for whoever listens: read from the store once, then shared.
 
+use std::io;
 use std::sync::Arc;
 
 use moat_store::{Change, Store, StoredEvent, Watch};
@@ -12,12 +13,47 @@ use crate::metrics::Metrics;
 /// Events that a slow listener may be behind; then it misses some, and is told how many.
 const QUEUE: usize = 4096;
 const MAX_LISTENERS: usize = 1000;
+/// Largest event, as JSON, that is handed on; larger ones are there to be read. So a queue holds 64 MiB at most, whatever
+/// nodes send.
+const LARGEST: u64 = 16 << 10;
 /// Events that are read at a time.
-const BATCH: usize = 1000;
+const BATCH: usize = 256;
+
+/// What listeners get.
+#[derive(Debug, Clone)]
+pub enum News {
+    Event(Arc<StoredEvent>),
+    /// An event that is too large, by its number.
+    Large(i64),
+}
+
+impl From<StoredEvent> for News {
+    fn from(event: StoredEvent) -> News {
+        let mut size = Size(0);
+        match serde_json::to_writer(&mut size, &event.event) {
+            Ok(()) if size.0 <= LARGEST => News::Event(Arc::new(event)),
+            _ => News::Large(event.seq),
+        }
+    }
+}
+
+/// Counts what is written.
+struct Size(u64);
+
+impl io::Write for Size {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 #[derive(Debug)]
 pub struct Live {
-    sender: Sender<Arc<StoredEvent>>,
+    sender: Sender<News>,
     places: Arc<Semaphore>,
     metrics: Metrics,
 }
@@ -25,14 +61,14 @@ pub struct Live {
 /// A listener's place.
 #[derive(Debug)]
 pub struct Listening {
-    sender: Sender<Arc<StoredEvent>>,
+    sender: Sender<News>,
     metrics: Metrics,
     _place: OwnedSemaphorePermit,
 }
 
 impl Listening {
     /// Events from now on.
-    pub fn events(&self) -> Receiver<Arc<StoredEvent>> {
+    pub fn events(&self) -> Receiver<News> {
         self.sender.subscribe()
     }
 }
@@ -81,7 +117,7 @@ impl Live {
                     seen = last.seq;
                     for event in events {
                         // Fails when the last listener has gone meanwhile.
-                        let _ = self.sender.send(Arc::new(event));
+                        let _ = self.sender.send(event.into());
                     }
                 }
                 Err(error) => {

@@ -38,8 +38,8 @@ pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 /// How much content makes a sender end a message and begin the next; one piece may be larger. Small, for the
 /// console may have a message of each of thousands of enforcers in hand.
 pub const CONTENT: usize = 128 * 1024;
-/// Largest event that is sent.
-pub const MAX_EVENT: usize = 1024 * 1024;
+/// Largest event that is sent: some paths and arguments of 4 KiB each and labels of 8 KiB, every byte of which may be escaped.
+pub const MAX_EVENT: usize = 256 * 1024;
 /// Largest activity that is sent: a path and arguments of 4 KiB each, every byte of which may be escaped.
 pub const MAX_ACTIVITY: usize = 64 * 1024;
 

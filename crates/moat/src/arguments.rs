@@ -190,6 +190,12 @@ pub struct EnforcersOptions {
     /// How long, once all are in session
     #[arg(long, value_name = "N", default_value_t = 30)]
     pub seconds: u64,
+    /// The console's dashboard: measure how late its live events come, too
+    #[arg(long, value_name = "URL", requires = "api_token_file")]
+    pub dashboard: Option<String>,
+    /// File with a token of the console's API, for the dashboard
+    #[arg(long, value_name = "FILE", requires = "dashboard")]
+    pub api_token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -21,8 +21,10 @@ use crate::arguments::EnforcersOptions;
 use crate::output;
 
 mod enforcer;
+mod stream;
 
 use enforcer::{Happened, Load, enrol};
+use stream::Stream;
 
 /// Enrolments at once.
 const ENROLLING: usize = 16;
@@ -41,6 +43,18 @@ struct Report {
     stored_after: Percentiles,
     policy_sets: Vec<Distribution>,
     sessions_lost: u64,
+    dashboard: Option<Shown>,
+}
+
+/// What a dashboard has seen.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    events: usize,
+    /// From the making of an event to its coming, in milliseconds.
+    after: Percentiles,
+    /// How often it was too slow for some.
+    gaps: u64,
 }
 
 /// In milliseconds.
@@ -67,6 +81,14 @@ pub async fn enforcers(options: &EnforcersOptions, json: bool) -> anyhow::Result
     let token = std::fs::read_to_string(&options.enrolment_token_file)
         .with_context(|| format!("cannot read {}", options.enrolment_token_file.display()))?;
     let token: Arc<EnrolmentToken> = Arc::new(token.parse()?);
+    let stream = match (&options.dashboard, &options.api_token_file) {
+        (Some(dashboard), Some(file)) => {
+            let token = std::fs::read_to_string(file);
+            let token = token.with_context(|| format!("cannot read {}", file.display()))?;
+            Some(Stream::open(dashboard, &token).await?)
+        }
+        _ => None,
+    };
     let began = Instant::now();
     let identities = enrol(&options.console, &token, options.count, ENROLLING).await?;
     let enrolling = began.elapsed();
@@ -78,6 +100,7 @@ pub async fn enforcers(options: &EnforcersOptions, json: bool) -> anyhow::Result
 
     let cancel = CancellationToken::new();
     let (happened, mut happenings) = mpsc::channel(4096);
+    let watching = stream.map(|stream| tokio::spawn(stream.follow(happened.clone(), cancel.clone())));
     let load = Arc::new(Load {
         url: options.console.clone(),
         events_per_second: f64::from(options.events_per_second) / f64::from(options.count.max(1)),
@@ -108,10 +131,14 @@ pub async fn enforcers(options: &EnforcersOptions, json: bool) -> anyhow::Result
         }
     }
     let seconds = began.elapsed().as_secs_f64();
-    let report = tally.into_report(seconds, options.count as usize, enrolling.as_secs_f64());
+    let dashboard = options.dashboard.is_some();
+    let report = tally.into_report(seconds, options.count as usize, enrolling.as_secs_f64(), dashboard);
     cancel.cancel();
-    happenings.close();
+    while happenings.recv().await.is_some() {}
     while running.join_next().await.is_some() {}
+    if let Some(watching) = watching {
+        watching.await??;
+    }
     if json {
         output::json(&report)?;
     } else {
@@ -128,6 +155,8 @@ struct Tally {
     stored_after: Vec<f64>,
     sets: std::collections::BTreeMap<i64, Vec<f64>>,
     lost: u64,
+    shown_after: Vec<f64>,
+    gaps: u64,
 }
 
 impl Tally {
@@ -146,10 +175,12 @@ impl Tally {
             }
             Happened::PolicySet { set, after } => self.sets.entry(set).or_default().push(milliseconds(after)),
             Happened::Lost => self.lost += 1,
+            Happened::Shown { after } => self.shown_after.push(milliseconds(after)),
+            Happened::Gap => self.gaps += 1,
         }
     }
 
-    fn into_report(self, seconds: f64, enforcers: usize, enrolling: f64) -> Report {
+    fn into_report(self, seconds: f64, enforcers: usize, enrolling: f64, dashboard: bool) -> Report {
         Report {
             enforcers,
             seconds,
@@ -168,6 +199,11 @@ impl Tally {
                 })
                 .collect(),
             sessions_lost: self.lost,
+            dashboard: dashboard.then(|| Shown {
+                events: self.shown_after.len(),
+                after: percentiles(self.shown_after),
+                gaps: self.gaps,
+            }),
         }
     }
 }
@@ -190,6 +226,13 @@ impl Report {
             self.stored_after.p99,
             self.stored_after.longest,
         );
+        if let Some(Shown { events, after, gaps }) = &self.dashboard {
+            let _ = writeln!(
+                text,
+                "on the dashboard  {events} after: median {:.0} ms, p95 {:.0} ms, p99 {:.0} ms, longest {:.0} ms; too slow for some {gaps} times",
+                after.median, after.p95, after.p99, after.longest,
+            );
+        }
         for Distribution { set, enforcers, acknowledged_after } in &self.policy_sets {
             let Percentiles { median, longest, .. } = acknowledged_after;
             let _ = writeln!(

@@ -78,6 +78,7 @@ impl State {
 struct Costs {
     host_exec: f64,
     host_open: f64,
+    answer: f64,
     neighbour_exec: f64,
     neighbour_open: f64,
     exec: f64,
@@ -129,7 +130,7 @@ async fn measure_state(stage: &Stage, state: State, starts: &mut Vec<f64>) -> Re
 async fn costs(stage: &Stage) -> Result<Costs> {
     let exec = format!("exec:{}:200", stage.on_host("/bench/true"));
     let open = format!("open:{}:500", stage.on_host("/bench/plain"));
-    let host = stage.probe(Place::Host, &["measure", &exec, &open]).await?;
+    let host = stage.probe(Place::Host, &["measure", &exec, &open, "answer:process:2000"]).await?;
     let inside = ["measure", "exec:/bench/true:200", "open:/bench/plain:500"];
     let neighbour = stage.probe(Place::Neighbour, &inside).await?;
     let first = format!("first:/bench/files:{FILES}");
@@ -137,16 +138,19 @@ async fn costs(stage: &Stage) -> Result<Costs> {
     let selected = stage.probe(Place::Selected, &selected).await?;
     let number = |nanos: &u64| Duration::from_nanos(*nanos).as_secs_f64() * 1e9;
     match (&host[..], &neighbour[..], &selected[..]) {
-        ([host_exec, host_open], [neighbour_exec, neighbour_open], [exec, open, ruled, first]) => Ok(Costs {
-            host_exec: number(host_exec),
-            host_open: number(host_open),
-            neighbour_exec: number(neighbour_exec),
-            neighbour_open: number(neighbour_open),
-            exec: number(exec),
-            open: number(open),
-            ruled: number(ruled),
-            first: number(first),
-        }),
+        ([host_exec, host_open, answer], [neighbour_exec, neighbour_open], [exec, open, ruled, first]) => {
+            Ok(Costs {
+                host_exec: number(host_exec),
+                host_open: number(host_open),
+                answer: number(answer),
+                neighbour_exec: number(neighbour_exec),
+                neighbour_open: number(neighbour_open),
+                exec: number(exec),
+                open: number(open),
+                ruled: number(ruled),
+                first: number(first),
+            })
+        }
         _ => bail!("the probe printed more or less than it was asked for"),
     }
 }
@@ -206,6 +210,13 @@ fn figures(cycles: &[Cycle], starts: Vec<f64>) -> Vec<Figure> {
             |costs| costs.ruled,
         ));
     }
+    let answers = spread(State::Off, &|off, _| off.answer / 1e3);
+    figures.push(Figure::new(
+        "for comparison, without Moat: a byte to another process, and one back, through pipes",
+        None,
+        answers.median(),
+        format!("{:.1} µs ({:.1}–{:.1})", answers.median(), answers.percentile(25), answers.percentile(75)),
+    ));
     figures.push(Figure::time(
         "from `moat up` to the first answer that it enforces",
         None,

@@ -1,9 +1,9 @@
 /* What the benchmark does on the host and in containers: one static program, so that nothing but the measured system
  * calls touches files.
  *
- *   probe measure exec:PROGRAM:COUNT open:PATH:COUNT each:PATH:COUNT first:FOLDER:COUNT …
+ *   probe measure exec:PROGRAM:COUNT open:PATH:COUNT each:PATH:COUNT first:FOLDER:COUNT answer:process:COUNT …
  *       prints one line each: the median cost of one operation, in nanoseconds; opens of the same file together or each by
- *       itself, and of the files 0, 1, 2 … in a folder
+ *       itself, and of the files 0, 1, 2 … in a folder; a byte to another process and its answer, through pipes
  *   probe denied exec|kill|connect COUNT
  *       prints one line each: nanoseconds since 1970 when the call began; fails if one was not denied
  *   probe until-denied PROGRAM SIGN
@@ -75,6 +75,33 @@ static int by_value(const void *one, const void *other)
 	return (a > b) - (a < b);
 }
 
+/* What the machine takes to wake another process that answers, and to wake up with the answer. */
+static void ask(uint64_t *costs, unsigned long count)
+{
+	int question[2], answer[2];
+	char byte = 0;
+
+	if (pipe(question) || pipe(answer))
+		fail("pipe");
+	pid_t child = fork();
+	if (child < 0)
+		fail("fork");
+	if (child == 0) {
+		close(question[1]);
+		while (read(question[0], &byte, 1) == 1 && write(answer[1], &byte, 1) == 1)
+			;
+		_exit(0);
+	}
+	for (unsigned long i = 0; i < count; i++) {
+		uint64_t start = now(CLOCK_MONOTONIC);
+		if (write(question[1], &byte, 1) != 1 || read(answer[0], &byte, 1) != 1)
+			fail("answer");
+		costs[i] = now(CLOCK_MONOTONIC) - start;
+	}
+	close(question[1]);
+	waitpid(child, NULL, 0);
+}
+
 static void measure(const char *kind, const char *path, unsigned long count)
 {
 	uint64_t *costs = calloc(count, sizeof(*costs)), ignored;
@@ -82,7 +109,9 @@ static void measure(const char *kind, const char *path, unsigned long count)
 
 	if (count == 0 || costs == NULL)
 		fail("count");
-	for (unsigned long i = 0; i < count; i++) {
+	if (!strcmp(kind, "answer"))
+		ask(costs, count);
+	for (unsigned long i = 0; strcmp(kind, "answer") && i < count; i++) {
 		uint64_t start;
 		if (!strcmp(kind, "exec")) {
 			char *argv[] = { (char *)path, NULL };

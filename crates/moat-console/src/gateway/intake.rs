@@ -8,7 +8,7 @@ use moat_policy::Attempt;
 use moat_store::{ActivityKind, Container, NewActivity, NewEvent, NodePolicy, PolicyState};
 use moat_wire::gateway::proto;
 use moat_wire::gateway::proto::policy_state::State;
-use moat_wire::gateway::{ActivityReport, ContainerReport, MAX_ACTIVITY, Protection};
+use moat_wire::gateway::{ActivityReport, ContainerReport, MAX_ACTIVITY, MAX_EVENT, Protection};
 use uuid::Uuid;
 
 /// Makes containers what the store takes; how many are not understood and left out comes with them.
@@ -49,7 +49,7 @@ pub fn state(state: State) -> PolicyState {
 /// Makes events what the store takes. An enforcer speaks for its own node only.
 pub fn events(enforcer: &str, node: &str, events: &[Vec<u8>]) -> Vec<NewEvent> {
     let mut taken = Vec::with_capacity(events.len());
-    for json in events {
+    for json in events.iter().filter(|json| json.len() <= MAX_EVENT) {
         let Ok(mut event) = serde_json::from_slice::<Event>(json) else { continue };
         if Uuid::parse_str(&event.id).is_err() {
             continue;

@@ -85,6 +85,24 @@ async fn events_come_as_they_happen_and_those_missed_are_sent_again() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn an_event_too_large_to_be_handed_on_is_a_gap_and_to_be_read() {
+    let (server, admin) = Server::with_admin().await;
+    let mut live = Live::open(&server, &admin, "/events/stream", None).await;
+    let mut large = event(1, "High");
+    large.event.message = "x".repeat(20_000);
+    let store = server.console.store();
+    store.insert_events(vec![large, event(2, "High")]).await.unwrap();
+    let (name, _, data) = live.next_but_heartbeats().await;
+    assert_eq!((name.as_str(), &data["missed"]), ("gap", &json!(1)), "{data}");
+    let (name, _, data) = live.next_but_heartbeats().await;
+    assert_eq!((name.as_str(), &data["event"]["message"]), ("event", &json!("number 2")));
+    let listed = server.request(&admin, Method::GET, "/events").send().await.unwrap();
+    let listed: Value = listed.json().await.unwrap();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    server.stop().await;
+}
+
 /// More than the console keeps for a reader and what connections hold on the way.
 const FLOOD: usize = 20_000;
 

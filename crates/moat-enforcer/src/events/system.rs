@@ -47,11 +47,27 @@ pub fn about(mut event: Event, workload: &Workload) -> Event {
     event.namespace = some(&workload.namespace);
     event.workload_kind = some(&workload.kind);
     event.workload_name = some(&workload.name);
-    event.labels = workload.labels.clone();
+    event.labels = some_labels(&workload.labels);
     event.container_id = some(&workload.container_id);
     event.image = some(&workload.image);
     event.image_digest = some(&workload.image_digest);
     event
+}
+
+/// Bytes of labels that an event carries. Whoever starts a container chooses its labels, and shall not make its events too
+/// large to be sent.
+const LABELS_KEPT: usize = 8 * 1024;
+
+/// The first labels, as many as fit.
+fn some_labels(labels: &Labels) -> Labels {
+    let mut left = LABELS_KEPT;
+    let fits = |(key, value): &(&String, &String)| {
+        let size = key.len() + value.len();
+        let fits = size <= left;
+        left = left.saturating_sub(size);
+        fits
+    };
+    labels.iter().take_while(fits).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// `events` more were lost at that stage.
@@ -77,4 +93,20 @@ pub fn loss(node: &str, stage: LossStage, events: u64) -> Event {
     let mut event = event(node, Severity::High, format!("{events} {noun} lost {place}."));
     event.loss = Some(Loss { stage, events });
     event
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_do_not_make_an_event_too_large() {
+        let label = |number: usize| (format!("{number:04}"), "\u{1}".repeat(996));
+        let workload = Workload { labels: (0..1_000).map(label).collect(), ..Workload::default() };
+        let event = about(event("node", Severity::Info, String::new()), &workload);
+        assert_eq!(event.labels.len(), 8);
+        assert_eq!(event.labels.first_key_value(), Some((&label(0).0, &label(0).1)));
+        let few = Workload { labels: (0..2).map(label).collect(), ..Workload::default() };
+        assert_eq!(about(event, &few).labels, few.labels);
+    }
 }

@@ -17,7 +17,7 @@ use crate::database::{Value, word};
 use crate::{Result, Store, StoreError};
 
 /// Blocks that one search reads, unless it could not go on from where it stopped: what bounds the time it takes.
-const MOST_BLOCKS: usize = 256;
+const MOST_BLOCKS: usize = 128;
 /// Segments that are looked up at once, at most.
 const MOST_SEGMENTS: usize = 64;
 pub const MAX_PAGE: usize = 1000;

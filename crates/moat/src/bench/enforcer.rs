@@ -53,6 +53,12 @@ pub enum Happened {
     },
     /// The session ended although nobody asked for that.
     Lost,
+    /// A dashboard has an event.
+    Shown {
+        after: Duration,
+    },
+    /// A dashboard was too slow for some.
+    Gap,
 }
 
 /// A key, its certificate and whom to trust.

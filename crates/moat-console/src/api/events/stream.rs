@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{FromRequestParts, State};
@@ -27,12 +26,12 @@ use crate::api::extract::Query;
 use crate::api::openapi::Operation;
 use crate::api::problem::Problem;
 use crate::api::route::{Answer, Part};
-use crate::live::Listening;
+use crate::live::{Listening, News};
 
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Most events that are sent again to a reader that comes back; beyond it, there is a gap.
 const MAX_REPLAY: usize = 10_000;
-const REPLAY_PAGE: usize = 500;
+const REPLAY_PAGE: usize = 256;
 
 /// Where a reader was when its connection broke: browsers send it by themselves.
 #[derive(Debug)]
@@ -110,7 +109,7 @@ struct Reader {
     console: Console,
     caller: Caller,
     filter: EventFilter,
-    events: Receiver<Arc<StoredEvent>>,
+    events: Receiver<News>,
     /// Everything up to here was sent, or is not for this reader.
     seen: i64,
     /// Up to here events are read from the store.
@@ -154,7 +153,12 @@ impl Reader {
                 () = self.console.cancel().cancelled() => return None,
                 () = sleep_until(self.heartbeat) => return self.beat().await,
                 received = self.events.recv() => match received {
-                    Ok(event) => self.consider(&event),
+                    Ok(News::Event(event)) => self.consider(&event),
+                    Ok(News::Large(seq)) if seq > self.seen => {
+                        self.seen = seq;
+                        return Some(StreamItem::Gap(Gap { missed: Some(1), after: self.last_sent }));
+                    }
+                    Ok(News::Large(_)) => {}
                     Err(RecvError::Lagged(missed)) => {
                         self.console.metrics().stream_gaps.inc();
                         return Some(StreamItem::Gap(Gap { missed: Some(missed), after: self.last_sent }));

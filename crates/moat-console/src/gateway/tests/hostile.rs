@@ -1,6 +1,7 @@
 //! What an enforcer that somebody has taken over may say.
 
 use moat_event::Process;
+use moat_wire::gateway::MAX_EVENT;
 use moat_wire::gateway::proto::{Containers, Heartbeat, PolicyAck, PolicyState};
 
 use super::*;
@@ -92,12 +93,13 @@ async fn nonsense_is_no_reason_to_fail(console: Running) {
     session
         .say(to_console::Message::PolicyAck(PolicyAck { set: i64::MAX, in_force: true, policies: states }))
         .await;
-    let json = vec![nested, b"{\"message\":\"\\ud800\"}".to_vec(), Vec::new()];
+    let large = serde_json::to_vec(&event(&"large ".repeat(MAX_EVENT / 6))).unwrap();
+    let json = vec![nested, b"{\"message\":\"\\ud800\"}".to_vec(), Vec::new(), large];
     session.say(to_console::Message::Events(Events { sequence: u64::MAX, json })).await;
     assert_eq!(session.stored().await, u64::MAX);
     session.send_events(2, &[event("sense")]).await;
     assert_eq!(session.stored().await, 2);
     let stored = console.stored().await;
     let messages: Vec<_> = stored.iter().map(|stored| stored.event.message.as_str()).collect();
-    assert!(messages[0].contains("3 events") && messages[1..] == ["sense"], "{messages:?}");
+    assert!(messages[0].contains("4 events") && messages[1..] == ["sense"], "{messages:?}");
 }
