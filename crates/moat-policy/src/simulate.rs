@@ -44,12 +44,45 @@ pub struct Recorded {
 /// Takes records, then says what would change.
 #[derive(Debug)]
 pub struct Simulator {
-    before: PolicySet,
-    after: PolicySet,
+    current: Vec<ActivePolicy>,
+    candidate: ActivePolicy,
+    /// Of nodes that have no policies of their own.
+    sets: Sets,
+    own_sets: Vec<Sets>,
+    /// Places in `own_sets`.
+    by_node: HashMap<String, usize>,
     now: Timestamp,
     containers: BTreeMap<String, Container>,
     acts: usize,
     left_out: u64,
+}
+
+/// What is in force on some nodes, and would be.
+#[derive(Debug)]
+struct Sets {
+    before: PolicySet,
+    after: PolicySet,
+}
+
+impl Sets {
+    /// A node's `own` policy is in force in place of one for all nodes that has its name.
+    fn new(
+        current: &[ActivePolicy],
+        candidate: &ActivePolicy,
+        own: &[ActivePolicy],
+    ) -> Result<Sets, PolicySetError> {
+        let is_of = |policies: &[ActivePolicy], name: &str| {
+            policies.iter().any(|policy| policy.policy.metadata.name == name)
+        };
+        let name = &candidate.policy.metadata.name;
+        let for_all = current.iter().filter(|policy| !is_of(own, &policy.policy.metadata.name));
+        let others = for_all.clone().filter(|policy| policy.policy.metadata.name != *name);
+        let candidate = (!is_of(own, name)).then_some(candidate);
+        Ok(Sets {
+            before: PolicySet::new(own.iter().chain(for_all).cloned(), 1)?,
+            after: PolicySet::new(own.iter().chain(others).chain(candidate).cloned(), 2)?,
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -137,17 +170,30 @@ impl Simulator {
         let mut enforced = candidate;
         enforced.spec.mode = Mode::Enforce;
         enforced.spec.enforce_after = None;
-        let others =
-            current.iter().filter(|policy| policy.policy.metadata.name != enforced.metadata.name).cloned();
-        let candidate = ActivePolicy { first_seen: now, policy: Arc::new(enforced.clone()) };
+        let candidate = ActivePolicy { first_seen: now, policy: Arc::new(enforced) };
         Ok(Simulator {
-            after: PolicySet::new(others.chain([candidate]), 2)?,
-            before: PolicySet::new(current, 1)?,
+            sets: Sets::new(&current, &candidate, &[])?,
+            current,
+            candidate,
+            own_sets: Vec::new(),
+            by_node: HashMap::new(),
             now,
             containers: BTreeMap::new(),
             acts: 0,
             left_out: 0,
         })
+    }
+
+    /// These nodes have policies of their own, besides those for all.
+    pub fn with_own(
+        mut self,
+        nodes: impl IntoIterator<Item = String>,
+        own: &[ActivePolicy],
+    ) -> Result<Simulator, SimulateError> {
+        self.own_sets.push(Sets::new(&self.current, &self.candidate, own)?);
+        let place = self.own_sets.len() - 1;
+        self.by_node.extend(nodes.into_iter().map(|node| (node, place)));
+        Ok(self)
     }
 
     pub fn record(&mut self, recorded: Recorded) {
@@ -175,8 +221,10 @@ impl Simulator {
         let mut workloads: BTreeMap<(String, String, String), WorkloadChanges> = BTreeMap::new();
         for container in std::mem::take(&mut self.containers).into_values() {
             let workload = &container.workload;
-            let before = evaluators.of(&mut self.before, workload, self.now)?;
-            let after = evaluators.of(&mut self.after, workload, self.now)?;
+            let own = self.by_node.get(&workload.node).and_then(|place| self.own_sets.get_mut(*place));
+            let Sets { before, after } = own.unwrap_or(&mut self.sets);
+            let before = evaluators.of(before, workload, self.now)?;
+            let after = evaluators.of(after, workload, self.now)?;
             let key = (workload.namespace.clone(), workload.kind.clone(), workload.name.clone());
             let changes =
                 workloads.entry(key).or_insert_with_key(|(namespace, kind, name)| WorkloadChanges {

@@ -59,6 +59,15 @@ impl Store {
         rows.iter().map(group).collect()
     }
 
+    /// What every node has, with the node's name.
+    pub async fn all_node_policies(&self) -> Result<Vec<(String, NodePolicy)>> {
+        let query = "SELECT enforcer.node AS node, node_policy.* FROM node_policy
+                     JOIN enforcer ON enforcer.id = node_policy.enforcer_id
+                     WHERE enforcer.ended IS NULL ORDER BY enforcer_id, kind, name";
+        let rows = self.database.fetch(query, vec![]).await?;
+        rows.iter().map(|row| Ok((row.get("node")?, policy(row)?))).collect()
+    }
+
     /// The nodes that have a policy of that kind and name.
     pub async fn node_policies_named(&self, kind: &str, name: &str) -> Result<Vec<NodePolicy>> {
         let query = "SELECT * FROM node_policy WHERE kind = $1 AND name = $2 ORDER BY enforcer_id";

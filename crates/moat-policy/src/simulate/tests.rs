@@ -131,3 +131,32 @@ fn more_acts_than_can_be_decided_are_counted() {
     let simulation = simulator.finish().unwrap();
     assert_eq!((simulation.acts, simulation.left_out), (MAX_ACTS, 1));
 }
+
+#[test]
+fn a_node_s_own_policies_decide_there_too() {
+    let selector = "labelSelector: { matchLabels: { app: nginx } }";
+    let run = |own: &str| {
+        let candidate = shells("Audit", "Block", selector);
+        let own = policy(own);
+        let mut simulator = Simulator::new(Vec::new(), candidate, Timestamp::UNIX_EPOCH)
+            .unwrap()
+            .with_own(["node-1".to_owned()], &[in_force(own)])
+            .unwrap();
+        for node in ["node-1", "node-2"] {
+            let web = workload("web", "nginx");
+            let web = Workload { node: node.into(), container_id: node.into(), ..Arc::unwrap_or_clone(web) };
+            simulator.record(recorded(&Arc::new(web), exec("/bin/sh", Some(&["sh", "-c", "id"])), 5));
+        }
+        let [web] = <[_; 1]>::try_from(simulator.finish().unwrap().workloads).unwrap();
+        (web.newly_denied.len(), web.otherwise_decided.len(), web.unchanged)
+    };
+    let own = |name: &str| {
+        format!(
+            "apiVersion: aqua.security/v1alpha1\nkind: RuntimePolicy\nmetadata: {{ name: {name} }}\nspec:\n  {selector}\n  \
+             mode: Enforce\n  rules:\n  - {{ name: sh, severity: Critical, action: KillProcess, process: {{ names: [sh] }} }}\n"
+        )
+    };
+    // Denied there already, by a rule that goes before; and its own policy of the candidate's name stays in force.
+    assert_eq!(run(&own("no-shells")), (1, 0, 1));
+    assert_eq!(run(&own("shells")), (1, 0, 1));
+}

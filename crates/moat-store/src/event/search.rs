@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use moat_event::Severity;
@@ -18,6 +19,11 @@ use crate::{Result, Store, StoreError};
 
 /// Blocks that one search reads, unless it could not go on from where it stopped: what bounds the time it takes.
 const MOST_BLOCKS: usize = 128;
+/// And so many if it took this long for them.
+const FEWEST_BLOCKS: usize = 32;
+const LONG: Duration = Duration::from_millis(150);
+/// Blocks that are read at once.
+const GROUP: usize = 16;
 /// Segments that are looked up at once, at most.
 const MOST_SEGMENTS: usize = 64;
 pub const MAX_PAGE: usize = 1000;
@@ -123,6 +129,7 @@ impl<'a> Search<'a> {
     }
 
     async fn run(&mut self) -> Result<EventPage> {
+        let began = Instant::now();
         let mut read = 0;
         let mut group = 1;
         let mut segments = 1;
@@ -151,11 +158,12 @@ impl<'a> Search<'a> {
                 return Ok(self.page(None));
             }
             let progress = certain > 0 || bound < self.before.at.saturating_sub(1);
-            if read >= MOST_BLOCKS && progress {
+            let enough = read >= MOST_BLOCKS || read >= FEWEST_BLOCKS && began.elapsed() >= LONG;
+            if enough && progress {
                 self.found.truncate(certain);
                 return Ok(self.page(Some(bound)));
             }
-            group = (group * 2).min(32).min(MOST_BLOCKS.saturating_sub(read)).max(1);
+            group = (group * 2).min(GROUP);
         }
     }
 

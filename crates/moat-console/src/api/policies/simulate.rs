@@ -1,15 +1,18 @@
 //! What-if: what a policy would have denied of what was recorded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use jiff::{SignedDuration, Timestamp};
-use moat_event::{EventType, Workload};
+use moat_event::{Direction, EventAction, EventType, Protocol, Workload};
 use moat_policy::simulate::{Recorded, Simulation, Simulator};
-use moat_policy::{Attempt, Document, RuntimePolicy};
-use moat_store::{Activity, ContainerFilter, Cursor, EventFilter, Store, StoredEvent};
+use moat_policy::{ActivePolicy, Attempt, Document, RuntimePolicy};
+use moat_store::{
+    Activity, ContainerFilter, Cursor, EventFilter, NodePolicy, PolicyState, Store, StoredEvent,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +95,13 @@ async fn run(store: &Store, candidate: RuntimePolicy, hours: u32) -> Result<What
     let mut simulator = Simulator::new(current, candidate, now).map_err(|error| {
         Problem::bad_request(format!("the policies cannot be in force together: {error}"))
     })?;
+    for Folder { nodes, policies } in folders(store).await? {
+        simulator = simulator.with_own(nodes, &policies).map_err(|error| {
+            Problem::bad_request(format!("the policies cannot be in force together: {error}"))
+        })?;
+    }
     let workloads = Workloads::read(store).await?;
+    let mut told = Told::default();
 
     let filter = EventFilter {
         from: Some(since),
@@ -110,10 +119,12 @@ async fn run(store: &Store, candidate: RuntimePolicy, hours: u32) -> Result<What
     let searched_to = loop {
         let page = store.search_events(&filter, cursor, PAGE).await?;
         events += page.events.len();
-        page.events
-            .iter()
-            .filter_map(|stored| workloads.recorded(stored))
-            .for_each(|act| simulator.record(act));
+        for stored in &page.events {
+            if let Some(act) = workloads.recorded(stored) {
+                told.add(stored.event.action, &act);
+                simulator.record(act);
+            }
+        }
         match page.next {
             None => break None,
             Some(_) if events >= MAX_EVENTS => break page.searched_to,
@@ -121,7 +132,7 @@ async fn run(store: &Store, candidate: RuntimePolicy, hours: u32) -> Result<What
         }
     };
     for activity in store.activities(None, since, MAX_ACTIVITIES).await? {
-        if let Some(act) = workloads.observed(activity) {
+        if let Some(act) = workloads.observed(activity).and_then(|act| told.without(act)) {
             simulator.record(act);
         }
     }
@@ -131,6 +142,78 @@ async fn run(store: &Store, candidate: RuntimePolicy, hours: u32) -> Result<What
         .map_err(|_| Problem::internal())?
         .map_err(|error| Problem::bad_request(error.to_string()))?;
     Ok(WhatIfAnswer { simulation, events, since, searched_to })
+}
+
+/// The policies of their own folders that are in force on some nodes.
+struct Folder {
+    nodes: Vec<String>,
+    policies: Vec<ActivePolicy>,
+}
+
+/// Nodes that have the same are together.
+async fn folders(store: &Store) -> Result<Vec<Folder>, Problem> {
+    let mut by_node: BTreeMap<String, Vec<NodePolicy>> = BTreeMap::new();
+    for (node, policy) in store.all_node_policies().await? {
+        if policy.state != PolicyState::Refused {
+            by_node.entry(node).or_default().push(policy);
+        }
+    }
+    // By what they say and, where that counts, since when.
+    let mut alike: HashMap<Vec<(String, Option<Timestamp>)>, Folder> = HashMap::new();
+    for (node, policies) in by_node {
+        let (mut said, mut in_force) = (Vec::new(), Vec::new());
+        for NodePolicy { document, first_seen, .. } in policies {
+            let Some(policy) = active(&document, first_seen) else { continue };
+            said.push((document, policy.policy.spec.enforce_after.is_some().then_some(first_seen)));
+            in_force.push(policy);
+        }
+        let folder = alike.entry(said).or_insert(Folder { nodes: Vec::new(), policies: in_force });
+        folder.nodes.push(node);
+    }
+    Ok(alike.into_values().collect())
+}
+
+/// What events tell of acts that took place, by workload: what is observed are the same acts, and some more.
+#[derive(Debug, Default)]
+struct Told(HashMap<([String; 4], Act), u64>);
+
+/// What events and observations say alike.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Act {
+    Exec(String, Option<Vec<String>>),
+    Connect(IpAddr, u16),
+}
+
+impl Act {
+    fn of(attempt: &Attempt) -> Option<Act> {
+        match attempt {
+            Attempt::Exec { path, arguments, .. } => Some(Act::Exec(path.clone(), arguments.clone())),
+            Attempt::Connect { direction: Direction::Egress, protocol: Protocol::Tcp, address, port } => {
+                Some(Act::Connect(*address, *port))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Told {
+    fn add(&mut self, action: EventAction, recorded: &Recorded) {
+        // What was refused did not take place.
+        if let Some(act) = Act::of(&recorded.attempt).filter(|_| action != EventAction::Blocked) {
+            *self.0.entry((name(&recorded.workload), act)).or_default() += recorded.count;
+        }
+    }
+
+    /// What was observed beyond what events tell, if anything was.
+    fn without(&mut self, mut observed: Recorded) -> Option<Recorded> {
+        let told =
+            Act::of(&observed.attempt).and_then(|act| self.0.get_mut(&(name(&observed.workload), act)));
+        if let Some(told) = told {
+            let both = observed.count.min(*told);
+            (observed.count, *told) = (observed.count - both, *told - both);
+        }
+        (observed.count > 0).then_some(observed)
+    }
 }
 
 /// Who the containers of recorded acts are.
