@@ -77,7 +77,7 @@ impl Database {
             // What was acknowledged survives a power cut: one fsync for each commit, of which there are few.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(10))
-            .pragma("cache_size", "-65536")
+            .pragma("cache_size", "-32768")
             .pragma("journal_size_limit", "67108864")
             .pragma("mmap_size", "268435456")
             .pragma("temp_store", "memory");

@@ -103,6 +103,7 @@ pub async fn enforcers(options: &EnforcersOptions, json: bool) -> anyhow::Result
     let watching = stream.map(|stream| tokio::spawn(stream.follow(happened.clone(), cancel.clone())));
     let load = Arc::new(Load {
         url: options.console.clone(),
+        count: options.count,
         events_per_second: f64::from(options.events_per_second) / f64::from(options.count.max(1)),
         batch: usize::from(options.batch.max(1)),
         happened,

@@ -19,7 +19,7 @@ use moat_wire::token::EnrolmentToken;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -32,6 +32,8 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Load {
     pub url: String,
+    /// How many there are.
+    pub count: u32,
     /// Of each.
     pub events_per_second: f64,
     /// Events of one message.
@@ -133,10 +135,12 @@ async fn session(number: usize, enrolled: &Enrolled, load: &Load) -> anyhow::Res
     load.happened.send(Happened::InSession).await?;
 
     let period = Duration::from_secs_f64(load.batch as f64 / load.events_per_second.max(0.001));
-    let mut tick = interval(period);
+    // Each in its own time, as nodes do.
+    let phase = number as f64 / f64::from(load.count.max(1));
+    let mut tick = interval_at(Instant::now() + period.mul_f64(phase), period);
     // What is late is sent at once: the rate is what was asked for, as long as the console keeps up.
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let mut heartbeat = interval(HEARTBEAT);
+    let mut heartbeat = interval_at(Instant::now() + HEARTBEAT.mul_f64(phase), HEARTBEAT);
     let mut on_the_way: VecDeque<(u64, Instant)> = VecDeque::new();
     let mut sequence = 0;
     loop {

@@ -32,6 +32,8 @@ impl Stream {
     /// Opens it with a token of the API.
     pub async fn open(dashboard: &str, token: &str) -> anyhow::Result<Stream> {
         let url = format!("{}/api/v1/events/stream", dashboard.trim_end_matches('/'));
+        // Fails where there is one already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().connect_timeout(Duration::from_secs(10)).build()?;
         let response = client.get(&url).bearer_auth(token.trim()).send().await;
         let response = response.with_context(|| format!("cannot open {url}"))?;
