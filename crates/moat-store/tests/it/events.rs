@@ -16,6 +16,7 @@ contract!(
     words_find_beginnings_of_words,
     late_events_stand_at_their_time,
     a_search_that_finds_little_goes_on,
+    events_that_come_late_are_found_in_their_place,
     followers_miss_nothing,
     statistics_count_what_is_stored,
 );
@@ -283,6 +284,26 @@ async fn a_search_that_finds_little_goes_on(Fresh { store, .. }: Fresh) {
     let found = all(&store, &filter, 100).await;
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].seq, 300);
+}
+
+/// Nodes that were away bring events that belong between those that are there, in blocks far behind theirs.
+async fn events_that_come_late_are_found_in_their_place(Fresh { store, .. }: Fresh) {
+    let at = |millis: i64| new(event(start() + SignedDuration::from_millis(millis)));
+    // A segment of blocks, and a second one begun: numbers begin with one.
+    let there = 64 * 512 - 1;
+    let all: Vec<_> = (0..there).map(|number| at(2 * number)).collect();
+    for batch in all.chunks(4096) {
+        store.insert_events(batch).await.unwrap();
+    }
+    store
+        .insert_events((there - 600..there).map(|number| at(2 * number - 1)).collect::<Vec<_>>())
+        .await
+        .unwrap();
+    let found = store.search_events(&EventFilter::default(), None, 700).await.unwrap().events;
+    let times: Vec<_> = found.iter().map(|found| found.event.timestamp).collect();
+    let newest = 2 * (there - 1);
+    let expected = (0..700).map(|number| start() + SignedDuration::from_millis(newest - number));
+    assert_eq!(times, expected.collect::<Vec<_>>());
 }
 
 async fn followers_miss_nothing(Fresh { store, .. }: Fresh) {
