@@ -92,7 +92,7 @@ export default function Events() {
       {events.missed !== null && (
         <Alert color="yellow" py={8} mb="sm" withCloseButton onClose={events.reload} closeButtonLabel="Load again"
           title={events.missed > 0 ? `${count(events.missed)} events were passed over` : "Some events may have been passed over"}>
-          This page was too slow or away for too long. They are stored: close this to load the list again.
+          This page was too slow or away for too long, or they are very large. They are stored: close this to load the list again.
         </Alert>
       )}
       <div style={{ flex: 1, minHeight: 0, display: "flex", gap: 16 }}>
